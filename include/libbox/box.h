@@ -3,5 +3,12 @@
 #define LIBBOX_BOX_H
 
 #include <libbox/error.h>
+#include <libbox/capability.h>
+#include <libbox/host.h>
+#include <libbox/keyring.h>
+#include <libbox/landlock.h>
+#include <libbox/lsm.h>
+#include <libbox/rlimit.h>
+#include <libbox/sched.h>
 
 #endif
