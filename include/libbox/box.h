@@ -10,5 +10,6 @@
 #include <libbox/lsm.h>
 #include <libbox/rlimit.h>
 #include <libbox/sched.h>
+#include <libbox/seccomp.h>
 
 #endif
