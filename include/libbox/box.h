@@ -11,5 +11,6 @@
 #include <libbox/rlimit.h>
 #include <libbox/sched.h>
 #include <libbox/seccomp.h>
+#include <libbox/cgroup.h>
 
 #endif
