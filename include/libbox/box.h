@@ -12,5 +12,6 @@
 #include <libbox/sched.h>
 #include <libbox/seccomp.h>
 #include <libbox/cgroup.h>
+#include <libbox/spec.h>
 
 #endif
