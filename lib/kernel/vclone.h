@@ -1,0 +1,23 @@
+/* A vfork-like clone: the one way in which libbox makes a process.
+ *
+ * The child shares the caller's memory and runs on a stack of its own while the calling thread waits, until the child
+ * executes another program or exits: so its cost does not grow with the host's memory. What may run in the child is
+ * correspondingly small: raw system calls on data prepared before, nothing of libc. All signals are blocked in the
+ * calling thread from before the clone until after it, and in the child until the program that it executes changes
+ * that, so no signal handler of the host ever runs in the child. */
+#ifndef BOX_KERNEL_VCLONE_H
+#define BOX_KERNEL_VCLONE_H
+
+#include <stdint.h>
+#include <sys/types.h>
+
+/* clone3's argument, complete up to CLONE_INTO_CGROUP (5.7); see clone(2). */
+struct box_clone_args {
+    uint64_t flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls, set_tid, set_tid_size, cgroup;
+};
+
+/* Starts a child in `flags` (CLONE_NEW*, CLONE_INTO_CGROUP with `cgroup`, CLONE_PARENT) that calls fn(arg); what fn
+ * returns is its exit status. Returns the pid, with a pidfd (O_CLOEXEC) in *pidfd, or a negative errno. */
+int box_vclone(uint64_t flags, int cgroup, int (*fn)(void *), void *arg, int *pidfd);
+
+#endif

@@ -1,0 +1,217 @@
+/* The plan: what the library writes and the stage carries out.
+ *
+ * One block of memory in a sealed memory file, position-independent: a header, the list of operations, then the bytes
+ * that they refer to by offset from the start of the block (0: none). Strings end in NUL. The stage maps it read-only;
+ * nothing in it is a pointer.
+ *
+ * Descriptors are named by *slot*, an index into a table of the stage's. Some slots are filled by the host at the
+ * start (struct stage_start says which of the stage's inherited descriptors is which slot), the others by operations.
+ *
+ * The two programs are always built from one tree, so the version only catches an installed stage of another build. */
+#ifndef BOX_LAUNCH_PLAN_FORMAT_H
+#define BOX_LAUNCH_PLAN_FORMAT_H
+
+#include <stdint.h>
+
+#define PLAN_MAGIC    0x314e4c50u /* "PLN1" */
+#define PLAN_VERSION  1u
+#define PLAN_SLOTS    2048
+#define PLAN_NO_SLOT  (-1)
+#define PLAN_MAX_SIZE (64u << 20)
+
+/* Slots that every start has. */
+enum plan_fixed_slot {
+    SLOT_STDIN, /* 0, 1, 2: the standard streams, by number */
+    SLOT_STDOUT,
+    SLOT_STDERR,
+    SLOT_ROOT,    /* the new root's mount */
+    SLOT_PROC,    /* a private procfs, detached: labels, sysctls and oom_score_adj are written through it alone */
+    SLOT_NULL,    /* a /dev/null that libbox made or verified */
+    SLOT_EMPTY,   /* an empty read-only tmpfs, for masking directories */
+    SLOT_DEVPTS,  /* the container's devpts */
+    SLOT_DEV,     /* the container's /dev */
+    SLOT_CONSOLE, /* the pty peer */
+    SLOT_MASTER,  /* the pty master, where the monitor keeps it */
+    SLOT_STATE,   /* the monitor's directory */
+    SLOT_LOG,     /* where the monitor copies a terminal's output */
+    SLOT_TARGET,  /* the mount target that was resolved last */
+    SLOT_MOUNT,   /* the mount in hand */
+    SLOT_CGROUP,  /* 12 slots: descriptors of cgroup.procs */
+    SLOT_REPORT = SLOT_CGROUP + 12, /* where an init tells how the payload ended */
+    SLOT_HOLD,    /* a descriptor to read one byte from before the payload is executed */
+    SLOT_FREE,    /* the first that a plan may use as it likes */
+};
+
+/* X(name, what a person reads when the step fails) */
+#define PLAN_OPS(X)                                                                                                    \
+    X(SETSID, "start a session")                                                                                       \
+    X(NONDUMPABLE, "close /proc to others")                                                                            \
+    X(CGROUP, "enter the cgroup")                                                                                      \
+    X(SETNS, "join a namespace")                                                                                       \
+    X(UNSHARE, "make a namespace")                                                                                     \
+    X(FORK, "start the process in its namespaces")                                                                     \
+    X(WAIT_MAPS, "wait for the id maps")                                                                               \
+    X(BECOME_ROOT, "become root in the user namespace")                                                                \
+    X(TIME_OFFSETS, "set the clock offsets")                                                                           \
+    X(HOSTNAME, "set the host name")                                                                                   \
+    X(DOMAINNAME, "set the domain name")                                                                               \
+    X(LOOPBACK, "bring the loopback interface up")                                                                     \
+    X(PROPAGATION, "change mount propagation")                                                                         \
+    X(OPEN_SOURCE, "open a mount's source")                                                                            \
+    X(NEW_FS, "mount")                                                                                                 \
+    X(OVERLAY, "mount the overlay root")                                                                               \
+    X(SETATTR, "set mount attributes")                                                                                 \
+    X(IDMAP, "map the ids of a mount")                                                                                 \
+    X(ATTACH_ROOT, "attach the root")                                                                                  \
+    X(TARGET, "find the mount target")                                                                                 \
+    X(ATTACH, "attach the mount")                                                                                      \
+    X(COPY_UP, "copy a directory into its tmpfs")                                                                      \
+    X(REMOUNT, "remount")                                                                                              \
+    X(MKNOD, "make a device")                                                                                          \
+    X(SYMLINK, "make a link")                                                                                          \
+    X(CGROUP_VIEW, "mount the cgroup view")                                                                            \
+    X(NULL_DEVICE, "get /dev/null")                                                                                    \
+    X(PRIVATE_PROC, "open a private procfs")                                                                           \
+    X(PTY, "open a terminal")                                                                                          \
+    X(MASK, "mask a path")                                                                                             \
+    X(READONLY_PATH, "make a path read-only")                                                                          \
+    X(SYSCTL, "set a sysctl")                                                                                          \
+    X(PIVOT, "change to the new root")                                                                                 \
+    X(ROOT_READONLY, "make the root read-only")                                                                        \
+    X(OOM_SCORE, "set the OOM score")                                                                                  \
+    X(CHDIR, "change to the working directory")                                                                        \
+    X(KEYRING, "make a session keyring")                                                                               \
+    X(RLIMIT, "set a resource limit")                                                                                  \
+    X(SCHEDULER, "set the scheduler")                                                                                  \
+    X(IO_PRIORITY, "set the I/O priority")                                                                             \
+    X(AFFINITY, "set the CPU affinity")                                                                                \
+    X(PERSONALITY, "set the personality")                                                                              \
+    X(EXEC_LABEL, "set the security label")                                                                            \
+    X(INIT, "start the init")                                                                                          \
+    X(TERMINAL, "take the terminal")                                                                                   \
+    X(STREAMS, "hand over the descriptors")                                                                            \
+    X(UMASK, "set the umask")                                                                                          \
+    X(BOUNDING, "drop capabilities from the bounding set")                                                             \
+    X(IDS, "change to the user")                                                                                       \
+    X(CAPABILITIES, "set the capabilities")                                                                            \
+    X(NO_NEW_PRIVS, "set no_new_privs")                                                                                \
+    X(LANDLOCK, "make the Landlock ruleset")                                                                           \
+    X(LANDLOCK_PATH, "add a Landlock path")                                                                            \
+    X(LANDLOCK_PORT, "add a Landlock port")                                                                            \
+    X(LANDLOCK_RESTRICT, "restrict with Landlock")                                                                     \
+    X(HOLD, "wait to be started")                                                                                      \
+    X(SECCOMP, "load the seccomp filter")                                                                              \
+    X(EXEC, "execute the program")
+
+enum plan_op_code {
+    OP_NONE,
+#define X(name, text) OP_##name,
+    PLAN_OPS(X)
+#undef X
+        OP_COUNT,
+};
+
+#define PLAN_OP_OPTIONAL 1u /* a failure is noted, not fatal */
+/* The higher bits of `flags` belong to the operation. */
+#define PLAN_OP_FLAG(n) (1u << (8 + (n)))
+
+struct plan_op {
+    uint16_t code;
+    uint16_t applied; /* bit number + 1 of enum box_applied that this step, done, stands for; 0: none */
+    uint32_t flags;
+    int32_t slot, slot2;
+    uint32_t str, str2; /* offsets of strings */
+    uint32_t data, data_size;
+    uint64_t num, num2, num3, num4;
+};
+
+struct plan_header {
+    uint32_t magic, version;
+    uint32_t size;
+    uint32_t n_ops;
+    uint32_t ops;
+    uint32_t reserved[3];
+};
+
+/* What is special to one start of a plan: the first message on the socket. */
+#define STAGE_MAX_FDS 1200
+struct stage_fd {
+    int32_t slot;
+    int32_t fd;
+};
+struct stage_start {
+    uint32_t n_fds;
+    uint32_t features; /* STAGE_NO_* below: parts that a test takes away */
+    struct stage_fd fds[STAGE_MAX_FDS];
+};
+#define STAGE_NO_OPENAT2 1u
+
+/* From the stage to the host. */
+enum stage_message_kind {
+    STAGE_FAILED = 1, /* op, errnum, call, subject: the step that failed; the stage is gone after it */
+    STAGE_FORKED,     /* value: the pid of the process that goes on; with a pidfd attached */
+    STAGE_PTY,        /* with the master attached */
+    STAGE_LISTENER,   /* with the seccomp listener attached */
+    STAGE_HELD,       /* all is set up; the stage waits to be started */
+    STAGE_READY,      /* the next thing is exec; value: bits of what was applied. End of file then means success */
+};
+struct stage_message {
+    uint32_t kind;
+    uint32_t op;
+    int32_t errnum;
+    uint32_t pad;
+    int64_t value;
+    char call[24];
+    char subject[200];
+};
+/* From the host to the stage: one byte, after the id maps are written. */
+#define STAGE_GO 'g'
+
+/* FORK: num = clone flags; one of */
+#define FORK_PARENT_EXITS   PLAN_OP_FLAG(0) /* the new process becomes the host's child (CLONE_PARENT) */
+#define FORK_PARENT_MONITOR PLAN_OP_FLAG(1) /* the parent stays to record how the process ended */
+/* OPEN_SOURCE: slot = result, str = path (or slot2: a descriptor), num = open_tree flags; */
+#define SOURCE_OPTIONAL_FILE PLAN_OP_FLAG(0)
+/* NEW_FS: slot = result, str = type, str2 = source, data = pairs "key\0value\0" ("key\0\0" is a flag), num = attrs */
+/* OVERLAY: slot = result, data = paths, the topmost first, each with NUL; str = upper, str2 = work (0: read-only);
+ * num = attrs, num2 = size of a scratch upper on tmpfs */
+#define OVERLAY_USERXATTR PLAN_OP_FLAG(0)
+#define OVERLAY_SCRATCH   PLAN_OP_FLAG(1)
+#define OVERLAY_VOLATILE  PLAN_OP_FLAG(2)
+#define OVERLAY_IDMAP     PLAN_OP_FLAG(3) /* slot2 = user namespace */
+/* SETATTR: slot, num = set, num2 = clear, num3 = propagation; */
+#define SETATTR_RECURSIVE PLAN_OP_FLAG(0)
+/* TARGET: str = path in the root; result in SLOT_TARGET */
+#define TARGET_DIRECTORY   PLAN_OP_FLAG(0) /* make a directory when it is missing; otherwise a file */
+#define TARGET_LIKE_SOURCE PLAN_OP_FLAG(1) /* as SLOT_MOUNT is */
+#define TARGET_PROC        PLAN_OP_FLAG(2) /* must not be reached by a link */
+/* ATTACH: slot onto SLOT_TARGET */
+/* MKNOD: str = name in SLOT_DEV (or a path in the root, DEVICE_PATH), num = mode, num2 = dev, num3 = uid, num4 = gid */
+#define DEVICE_PATH PLAN_OP_FLAG(0)
+#define DEVICE_BIND PLAN_OP_FLAG(1) /* bind the host's, str2 = the host's path, which must be that device */
+/* SYMLINK: str = target, str2 = path in the root */
+/* PTY: num = rows, num2 = columns, num3 = uid of the owner */
+#define PTY_TO_HOST    PLAN_OP_FLAG(0)
+#define PTY_TO_MONITOR PLAN_OP_FLAG(1)
+#define PTY_CONSOLE    PLAN_OP_FLAG(2) /* bind it over /dev/console */
+#define PTY_HOST_PTMX  PLAN_OP_FLAG(3) /* from the host's /dev/ptmx: there is no devpts of the container's */
+/* STREAMS: data = pairs of int32 {number, slot} */
+/* IDS: num = uid, num2 = gid, data = gids (uint32_t) */
+#define IDS_KEEP_GROUPS PLAN_OP_FLAG(0)
+/* CAPABILITIES: data = struct plan_caps */
+struct plan_caps { /* bit masks of CAP_* */
+    uint64_t bounding, effective, permitted, inheritable, ambient;
+};
+/* LANDLOCK: slot = ruleset, data = struct landlock_ruleset_attr; LANDLOCK_PATH: str, num = access;
+ * LANDLOCK_PORT: num = port, num2 = access; LANDLOCK_RESTRICT: num = flags */
+/* SECCOMP: data = filter (struct sock_filter[]), num = flags of seccomp(2) */
+#define SECCOMP_SEND_LISTENER PLAN_OP_FLAG(0)
+/* EXEC: str = program, data = struct plan_exec */
+struct plan_exec {
+    uint32_t n_args, n_env;
+    uint32_t args, env;    /* offsets of NUL-separated strings */
+    uint32_t path;         /* offset of the PATH to search, or 0 */
+    uint32_t program_slot; /* slot + 1 of a descriptor to execute instead, or 0 */
+};
+
+#endif
