@@ -161,7 +161,9 @@ run_part() {
     part=$1
     stream=$results/$part.stream
     begin=$(seconds)
-    "part_$(echo "$part" | tr - _)" >"$stream" 2>"$results/$part.stderr"
+    # Appended to, since test programs hold the same file open, each with a position of its own if it likes.
+    : >"$stream"
+    "part_$(echo "$part" | tr - _)" >>"$stream" 2>"$results/$part.stderr"
     status=$?
     # A build that fails, or a runner that breaks, is one failure of the part.
     [ "$status" -eq 0 ] || {

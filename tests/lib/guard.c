@@ -86,7 +86,7 @@ static int kill_leftovers(int report)
             continue;
         found++;
         if (report)
-            printf("not ok - left running: %s(pid %d)\n", p.name, (int)pid);
+            printf("\nnot ok - left running: %s(pid %d)\n", p.name, (int)pid);
         kill(pid, SIGKILL);
     }
     if (proc)
@@ -149,7 +149,7 @@ int main(int argc, char **argv)
     while ((done = waitpid(pid, &status, WNOHANG)) == 0 || (done < 0 && errno == EINTR)) {
         if (!late && now() > deadline) {
             late = 1;
-            printf("not ok - still running after %g seconds\n", limit);
+            printf("\nnot ok - still running after %g seconds\n", limit);
             fflush(stdout);
             kill(-pid, SIGKILL);
             kill(pid, SIGKILL);

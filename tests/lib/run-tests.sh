@@ -18,27 +18,26 @@ for test; do
     # A container's user, who is not this one, has to be able to pass through.
     chmod 711 "$BOX_TMP"
     export BOX_TMP
-    out=$BOX_TMP.out
     echo "@@ run $name"
+    # Straight to standard output: when a guest hangs, what the program had said until then is there to read.
     case $name in
     unit-*) # a Criterion program
-        "$guard" "$TEST_TIMEOUT" "$test" --tap="$BOX_TMP.tap" -j2 -q >"$out" 2>&1
+        "$guard" "$TEST_TIMEOUT" "$test" --tap="$BOX_TMP.tap" -j2 -q 2>&1
         status=$?
-        [ ! -f "$BOX_TMP.tap" ] || cat "$BOX_TMP.tap" >>"$out"
+        [ ! -f "$BOX_TMP.tap" ] || cat "$BOX_TMP.tap"
         rm -f "$BOX_TMP.tap" ;;
     *)
-        (cd "$BOX_TMP" && exec "$guard" "$TEST_TIMEOUT" "$test") >"$out" 2>&1
+        (cd "$BOX_TMP" && exec "$guard" "$TEST_TIMEOUT" "$test") 2>&1
         status=$? ;;
     esac
     # What is still mounted below the scratch directory would be entered by rm -rf: detach it, innermost first.
     awk -v dir="$BOX_TMP/" 'index($5 "/", dir) == 1 { line[++n] = $5 } END { while (n) print line[n--] }' \
         /proc/self/mountinfo >"$BOX_TMP.mounts"
     while read -r mount; do
-        echo "not ok - left mounted: $mount" >>"$out"
+        printf '\nnot ok - left mounted: %s\n' "$mount"
         umount -l "$mount"
     done <"$BOX_TMP.mounts"
-    cat "$out"
-    echo "@@ end $status"
-    rm -f "$out" "$BOX_TMP.mounts"
+    printf '\n@@ end %s\n' "$status"
+    rm -f "$BOX_TMP.mounts"
     [ -n "${BOX_KEEP:-}" ] || rm -rf --one-file-system "$BOX_TMP" 2>/dev/null || rm -rf "$BOX_TMP"
 done

@@ -56,6 +56,9 @@ name == "" { next }
 
 /^@@ end / { finish($3); next }
 
+# run-tests.sh starts each line of its own afresh, which leaves an empty one where nothing was begun.
+$0 == "" { next }
+
 { said[++lines] = $0 }
 
 /^1\.\.[0-9]+/ {
