@@ -33,7 +33,8 @@ function finish(status, missing) {
     if (bad_here) {
         printf "---- %s said:\n", name >failures
         for (i = (lines > 200 ? lines - 199 : 1); i <= lines; i++)
-            print "    " said[i] >failures
+            if (said[i] !~ /^ok( |$)/)
+                print "    " said[i] >failures
         printf "----\n" >failures
     }
     name = ""
