@@ -80,7 +80,7 @@ BOX_API int box_capset_read(pid_t pid, struct box_capset *set, box_error **err);
 /* Gives the calling thread these sets, for good: what leaves the bounding set never comes back. The order is
  * bounding (needs CAP_SETPCAP unless nothing leaves), then permitted, effective and inheritable in one step,
  * then ambient. Other threads keep theirs. Errors: BOX_ESPEC as from box_capset_check(), BOX_EPERMISSION.
- * When it fails, some of the sets may already be smaller, none is larger. capset(2), prctl(2). */
+ * When it fails, the steps before the one that failed stay done. capset(2), prctl(2). */
 BOX_API int box_capset_apply(const struct box_capset *set, box_error **err);
 
 /* Sets no_new_privs on the calling thread: from now on no execve(2) gives it or its children privileges that

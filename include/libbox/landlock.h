@@ -114,7 +114,8 @@ BOX_API int box_landlock_handle_fs(box_landlock *l, uint64_t access, box_error *
 BOX_API int box_landlock_handle_net(box_landlock *l, uint64_t access, box_error **err);
 BOX_API int box_landlock_scope(box_landlock *l, uint64_t scopes, box_error **err);
 /* Handles every kind of access and scope up to this ABI; 0 means that of the running kernel, and then nothing
- * can be lost. Log flags stay as they are. */
+ * can be lost; on a kernel without Landlock it means ABI 1, so that a required ruleset fails there. Log flags
+ * stay as they are. */
 BOX_API void box_landlock_handle_up_to(box_landlock *l, int abi);
 /* Which denials are logged: BOX_LANDLOCK_LOG_*. */
 BOX_API int box_landlock_log(box_landlock *l, uint32_t flags, box_error **err);
@@ -135,8 +136,8 @@ BOX_API int box_landlock_allow_port(box_landlock *l, unsigned port, uint64_t acc
 
 /* What the running kernel cannot do of this. Returns 1 when there is any, 0 when not. loss may be NULL. */
 BOX_API int box_landlock_would_lose(const box_landlock *l, struct box_landlock_loss *loss);
-/* The same in words, for a log or an error: "truncate, TCP bind, TCP connect (this kernel has Landlock ABI
- * 2)"; "" when nothing is lost. The caller frees it with free(3). NULL when out of memory. */
+/* The same in words, for a log or an error: "truncate, bind_tcp, connect_tcp (this kernel has Landlock
+ * ABI 2)"; "" when nothing is lost. The caller frees it with free(3). NULL when out of memory. */
 BOX_API char *box_landlock_loss_text(const struct box_landlock_loss *loss);
 
 /* Makes the ruleset in the kernel. Stores an fd for landlock_restrict_self(2) in *fd, close-on-exec and the

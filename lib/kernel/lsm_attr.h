@@ -13,5 +13,7 @@
  * *attr is static; the caller frees *text. */
 int box_lsm_exec_attr(enum box_lsm lsm, const char *label, bool may_be_missing, const char **attr,
                       char **text, box_error **err);
+/* The text alone, for a label that is well formed. */
+int box_lsm_exec_text(enum box_lsm lsm, const char *label, char **text, box_error **err);
 
 #endif
