@@ -13,5 +13,9 @@
 #include <libbox/seccomp.h>
 #include <libbox/cgroup.h>
 #include <libbox/spec.h>
+#include <libbox/idmap.h>
+#include <libbox/mount.h>
+#include <libbox/namespace.h>
+#include <libbox/pidfd.h>
 
 #endif
