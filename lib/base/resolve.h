@@ -12,8 +12,8 @@
  * the second, so that tests run one table of cases on both.
  *
  * The functions return an fd (O_CLOEXEC always) or 0, or a negative errno. They use no libc, no memory but
- * the stack (about 17 kB), no errno and no global state: the stage program, which has no libc, is built from
- * the same source. Any thread may call them. Errors that callers tell apart: -ENOENT, -ENOTDIR, -EISDIR,
+ * the stack (up to about 35 kB), no errno and no global state: the stage program, which has no libc, is built
+ * from the same source. Any thread may call them. Errors that callers tell apart: -ENOENT, -ENOTDIR, -EISDIR,
  * -ELOOP (more than 40 links, a link where none is allowed, a magic link), -EXDEV (BENEATH or NO_XDEV was
  * asked for and the path breaks it), -ENAMETOOLONG, -EAGAIN (the tree was changed under the call again and
  * again).
@@ -28,8 +28,7 @@
 
 #define BOX_RESOLVE_NAME 256u /* room for the last component of a path, with its NUL */
 #define BOX_RESOLVE_PATH 4096u
-/* As many new objects as one call records; a path that needs more is -ENAMETOOLONG when a record is wanted.
- */
+/* As many new objects as one call makes; a path that needs more is -ENAMETOOLONG. */
 #define BOX_RESOLVE_MADE 64u
 
 /* How to make what is missing. The modes are exact, whatever the umask. */
