@@ -5,7 +5,8 @@
 #   sh tests/install-deps.sh --list GROUP...   only names the packages that are missing
 #
 # Knows apt, dnf and apk. Needs root, sudo or doas, but only when something is missing. Packages in a group's
-# `optional` list make more tests run; a release that does not have one of them is not an error.
+# `optional` list make more tests run; a release that does not have one of them is not an error. (Criterion is in
+# Debian and its like; elsewhere it depends on the release.)
 set -eu
 
 list_only=
@@ -27,15 +28,15 @@ packages() { # GROUP required|optional
 
     dnf:build:required) echo gcc glibc-devel meson ninja-build pkgconf-pkg-config libmount-devel libseccomp-devel \
         libcap-ng-devel json-c-devel libarchive-devel ;;
-    dnf:test:required) echo gcc-c++ criterion-devel binutils busybox libasan libubsan libtsan ;;
-    dnf:test:optional) echo shadow-utils-subid skopeo umoci clang compiler-rt ;;
+    dnf:test:required) echo gcc-c++ binutils busybox libasan libubsan libtsan ;;
+    dnf:test:optional) echo criterion-devel shadow-utils-subid skopeo umoci clang compiler-rt ;;
     dnf:vm:required) echo qemu-system-x86-core e2fsprogs busybox ;;
     dnf:quickstart:required) echo debootstrap ;;
 
     apk:build:required) echo gcc musl-dev linux-headers meson samurai pkgconf util-linux-dev libseccomp-dev \
         libcap-ng-dev json-c-dev libarchive-dev ;;
-    apk:test:required) echo g++ criterion-dev binutils busybox-static ;;
-    apk:test:optional) echo shadow-subids skopeo umoci clang compiler-rt ;;
+    apk:test:required) echo g++ binutils busybox-static ;;
+    apk:test:optional) echo criterion-dev shadow-subids skopeo umoci clang compiler-rt ;;
     apk:vm:required) echo qemu-system-x86_64 e2fsprogs busybox-static ;;
     apk:quickstart:required) echo debootstrap ;;
     esac
