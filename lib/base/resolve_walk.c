@@ -351,6 +351,12 @@ static int adjust_dir(const struct walk *w, int path_fd, const struct stat *st)
     return r;
 }
 
+/* A name that has come into being since we looked, and a directory that has gone, are reasons to start again. */
+static int raced(int error)
+{
+    return error == -EEXIST || error == -ENOENT ? -EAGAIN : error;
+}
+
 /* Makes the directory w->name under dir and opens it (O_PATH). */
 static int make_dir(struct walk *w, int dir)
 {
@@ -361,7 +367,7 @@ static int make_dir(struct walk *w, int dir)
         return r;
     r = (int)box_sys(mkdirat, dir, w->name, w->how->dir_mode & PERMISSIONS);
     if (r < 0)
-        return r == -EEXIST ? -EAGAIN : r;
+        return raced(r);
     fd = open_step(w, dir, w->name, OPEN_DIR);
     if (fd < 0) {
         /* No fd to be had: an empty directory is all that this can remove. */
@@ -411,7 +417,7 @@ static int make_file(struct walk *w, int dir)
         return r;
     int fd = (int)box_sys(openat, dir, w->name, open_flags, mode);
     if (fd < 0)
-        return fd == -EEXIST ? -EAGAIN : fd;
+        return raced(fd);
     r = stat_fd(fd, &st);
     if (r == 0)
         r = record(w, &st);

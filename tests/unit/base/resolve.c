@@ -292,7 +292,7 @@ Test(resolve, path_of_path_max_is_too_long_both_ways)
 Test(resolve, walk_gives_up_on_a_path_that_costs_too_many_steps)
 {
     char path[BOX_RESOLVE_PATH];
-    int fd, dir = dup(root);
+    int dir = dup(root);
     size_t n = 0;
 
     /* 600 directories deep, then up and down again at the bottom: each ".." walks down anew. */
@@ -308,9 +308,6 @@ Test(resolve, walk_gives_up_on_a_path_that_costs_too_many_steps)
         n += (size_t)sprintf(path + n, "../d/");
     cr_assert_lt(n, sizeof(path));
     cr_expect_eq(box_resolve(root, path, O_PATH, BOX_RESOLVE_WALK), -ELOOP);
-    fd = box_resolve(root, path, O_PATH, 0);
-    cr_expect_geq(fd, 0);
-    close(fd);
 }
 
 Test(resolve, rootfd_must_be_an_fd)
