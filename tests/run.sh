@@ -45,7 +45,6 @@ BOX_SRC=$src BOX_KEEP=$keep
 export BOX_SRC BOX_KEEP TEST_TIMEOUT FUZZ_SECONDS BOX_SCRATCH
 LC_ALL=C.UTF-8
 export LC_ALL
-jobs=$(nproc 2>/dev/null || echo 2)
 results=$build/test-results
 exec </dev/null
 
@@ -76,7 +75,7 @@ build_in() {
 build_main() { build_in "$build"; }
 build_asan() { build_in "$build-asan" -Db_sanitize=address,undefined -Db_lundef=false; }
 build_tsan() { build_in "$build-tsan" -Db_sanitize=thread -Db_lundef=false; }
-build_fuzz() { CC=clang build_in "$build-fuzz" -Dfuzz=true -Db_lundef=false; }
+build_fuzz() { CC=clang build_in "$build-fuzz" -Dfuzz=true -Db_sanitize=address,undefined -Db_lundef=false; }
 
 # ---- running -----------------------------------------------------------------------------------------------------
 
@@ -151,7 +150,7 @@ part_fuzz() {
     fi
     build_fuzz || return 1
     for target in $(tests_of fuzz "$build-fuzz"); do
-        one "${target##*/}" sh "$src/tests/lib/fuzz-one.sh" "$target" "$FUZZ_SECONDS"
+        one "${target##*/}" sh "$src/tests/lib/fuzz-one.sh" "$target" "$FUZZ_SECONDS" "$results"
     done
 }
 

@@ -2,9 +2,9 @@
  *
  *     guard SECONDS PROGRAM [ARGUMENT...]
  *
- * The program gets a session of its own and no standard input. guard is a subreaper: a process that outlives its
- * parent, a detached container for one, becomes guard's child, so that at the end whatever is still there was left
- * behind by the test. Each such process is named in a line `not ok - left running: ...` and killed.
+ * The program gets a session of its own and no standard input. guard is a subreaper: a process that outlives
+ * its parent, a detached container for one, becomes guard's child, so that at the end whatever is still there
+ * was left behind by the test. Each such process is named in a line `not ok - left running: ...` and killed.
  *
  * Exit status: the program's own, 128 plus the signal that ended it, or 124 when the deadline passed. */
 #define _GNU_SOURCE
@@ -74,7 +74,8 @@ static int look_up(pid_t pid, struct process *p)
     return 0;
 }
 
-/* Kills every child that guard has adopted. Their own children become guard's in turn and die in the next round. */
+/* Kills every child that guard has adopted. Their own children become guard's in turn and die in the next
+ * round. */
 static int kill_leftovers(int report)
 {
     DIR *proc = opendir("/proc");

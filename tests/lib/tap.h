@@ -1,12 +1,13 @@
-/* Helpers for tests that are C programs of their own (integration, hostile, threaded). Header only, and safe to call
- * from several threads: results are counted atomically and written by one write(2) each.
+/* Helpers for tests that are C programs of their own (integration, hostile, threaded). Header only, and safe
+ * to call from several threads: results are counted atomically and written by one write(2) each.
  *
  *     ok(fd >= 0, "the container's fd is there: %s", strerror(errno));
  *     is_int(status, 0, "exit status");
  *     is_str(name, "web", "name");
  *     skip("no cgroup v2 here: %s", why);            one result, skipped
  *     skip_all("needs root");                        the whole program
- *     return done_testing();                         last line of main: writes the plan, gives the exit status
+ *     return done_testing();                         last line of main: writes the plan, gives the exit
+ * status
  */
 #ifndef TESTS_TAP_H
 #define TESTS_TAP_H

@@ -45,8 +45,8 @@ diag() {
 tap_run() {
     "$@" >"$BOX_TMP/.out" 2>"$BOX_TMP/.err"
     tap_status=$?
-    OUT=$(cat "$BOX_TMP/.out" | tr -d '\000')
-    ERR=$(cat "$BOX_TMP/.err" | tr -d '\000')
+    OUT=$(tr -d '\000' <"$BOX_TMP/.out")
+    ERR=$(tr -d '\000' <"$BOX_TMP/.err")
 }
 
 tap_explain() {
