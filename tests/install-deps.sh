@@ -78,7 +78,8 @@ refresh() { # once a run: the package lists of a fresh machine or image are empt
 
 install() {
     case $manager in
-    apt-get) as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "$@" ;;
+    apt-get) as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends \
+        -o DPkg::Lock::Timeout=300 "$@" ;;
     dnf) as_root dnf install -q -y --setopt=install_weak_deps=False "$@" ;;
     apk) as_root apk add --no-progress "$@" ;;
     esac

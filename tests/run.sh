@@ -89,6 +89,13 @@ tests_of() { # KIND DIR
     done
 }
 
+# Needs nothing but busybox; without it the tests that want a root file system say so themselves.
+make_fixtures() {
+    BOX_FIXTURES=$build/test-fixtures
+    export BOX_FIXTURES
+    (. "$src/tests/lib/fixture.sh" && fixture_cache "$BOX_FIXTURES" "$src/tests/lib/fixture.sh") || BOX_FIXTURES=''
+}
+
 run_tests() { # DIR TEST...
     dir=$1
     shift
@@ -200,6 +207,7 @@ fi
 mkdir -p "$results" || exit 2
 rm -f "$results"/*
 passed=0 failed=0 skipped=0 started=$(seconds)
+make_fixtures
 echo "libbox tests: build in $build, results in $results"
 printf '%-12s %-7s %6s %6s %6s %9s\n' part result pass fail skip seconds
 for part in $parts; do

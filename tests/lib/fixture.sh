@@ -7,7 +7,8 @@
 #   fixture_docker FILE NAME:TAG CONFIG LAYER...  a `docker save` archive; the layers uncompressed
 #   fixture_image DIR [TAG]                       the usual one: a layout with a gzip busybox layer, Cmd /bin/sh
 #
-# Each returns non-zero when it could not be made.
+# Each returns non-zero when it could not be made. The root file system and the usual image are copied from
+# $BOX_FIXTURES where that is set: making them takes seconds where the processor is emulated.
 
 # By hand: busybox's own shell answers `command -v busybox` with no path.
 fixture_busybox() {
@@ -23,6 +24,10 @@ fixture_busybox() {
 }
 
 fixture_rootfs() {
+    if [ -d "${BOX_FIXTURES:-/nowhere}/rootfs" ]; then
+        mkdir -p "$1" && cp -a "$BOX_FIXTURES/rootfs/." "$1/"
+        return
+    fi
     fixture_bb=$(fixture_busybox) || return 1
     mkdir -p "$1" || return 1
     # Modes by name: a caller's umask does not reach into the image.
@@ -55,7 +60,7 @@ fixture_layer() {
     ! tar --version 2>/dev/null | grep -q GNU || fixture_owner='--numeric-owner --owner=0 --group=0'
     # shellcheck disable=SC2086
     case $2 in
-    *.gz) tar -C "$1" $fixture_owner -cf "${2%.gz}" . && gzip -n -f "${2%.gz}" 2>/dev/null || gzip -f "${2%.gz}" ;;
+    *.gz) tar -C "$1" $fixture_owner -cf - . | gzip -c >"$2" ;;
     *) tar -C "$1" $fixture_owner -cf "$2" . ;;
     esac
 }
@@ -137,6 +142,18 @@ fixture_docker() {
 }
 
 fixture_image() {
+    if [ "${2:-busybox}" = busybox ] && [ -d "${BOX_FIXTURES:-/nowhere}/image" ]; then
+        mkdir -p "$1" && cp -a "$BOX_FIXTURES/image/." "$1/"
+        return
+    fi
     fixture_rootfs "$1.rootfs" && fixture_layer "$1.rootfs" "$1.layer.tar.gz" &&
         fixture_oci "$1" "${2:-busybox}" "" "$1.layer.tar.gz" && rm -rf "$1.rootfs" "$1.layer.tar.gz"
+}
+
+# Makes what $BOX_FIXTURES is to hold, in DIR, unless it is there from this very script.
+fixture_cache() { # DIR SCRIPT
+    fixture_key=$(cksum <"$2")
+    [ "$(cat "$1/key" 2>/dev/null)" != "$fixture_key" ] || return 0
+    rm -rf "$1" && mkdir -p "$1" && (BOX_FIXTURES='' && fixture_rootfs "$1/rootfs" && fixture_image "$1/image") &&
+        echo "$fixture_key" >"$1/key"
 }

@@ -4,13 +4,13 @@
 #
 #   sh tests/lib/run-tests.sh GUARD TEST...
 #
-# Environment: BOX_BUILD and BOX_SRC must be set; TEST_TIMEOUT (seconds for one program, 300); BOX_SCRATCH (where
+# Environment: BOX_BUILD and BOX_SRC must be set; BOX_FIXTURES (fixture.sh); TEST_TIMEOUT (seconds for one program, 300); BOX_SCRATCH (where
 # scratch directories are made, /tmp); BOX_KEEP (not empty: scratch directories stay).
 guard=$1
 shift
-: "${BOX_BUILD:?}" "${BOX_SRC:?}" "${TEST_TIMEOUT:=300}" "${BOX_SCRATCH:=${TMPDIR:-/tmp}}"
+: "${BOX_BUILD:?}" "${BOX_SRC:?}" "${BOX_FIXTURES:=}" "${TEST_TIMEOUT:=300}" "${BOX_SCRATCH:=${TMPDIR:-/tmp}}"
 BOX=$BOX_BUILD/examples/box/box
-export BOX_BUILD BOX_SRC BOX
+export BOX_BUILD BOX_SRC BOX BOX_FIXTURES
 
 for test; do
     name=${test##*/}

@@ -181,6 +181,7 @@ stage_programs() { # DIR
     mkdir -p "$1/box/build" && (cd "$build" && { built_programs; find lib -name 'libbox.so*'; } | sort -u |
         tar -cf - -T -) | tar -C "$1/box/build" -xf - || return 1
     (cd "$src" && tar -cf - tests) | tar -C "$1/box/src" -xf - || return 1
+    (. "$src/tests/lib/fixture.sh" && fixture_cache "$1/box/fixtures" "$src/tests/lib/fixture.sh") || return 1
     extra_programs >"$vm/extra"
     { (cd "$build" && built_programs | sed "s|^|$build/|"); cat "$vm/extra"; } | library_closure >"$vm/libraries"
     # By name as the loader asks for it: a symbolic link becomes the file.
