@@ -28,8 +28,7 @@
  * spec.
  *
  * Thread rules: a policy is for one thread at a time (box_seccomp_clone() gives another thread its own);
- * filters are free-threaded; a notify object is for one thread at a time, and several may serve the same
- * listener.
+ * filters are free-threaded; a notify object is for one thread at a time.
  */
 #ifndef LIBBOX_SECCOMP_H
 #define LIBBOX_SECCOMP_H
@@ -263,8 +262,9 @@ BOX_API void box_seccomp_notify_free(box_seccomp_notify *notify);
  * object. */
 BOX_API int box_seccomp_notify_fd(const box_seccomp_notify *notify);
 
-/* Takes the next request without waiting. 1: *request is filled; 0: none waits (or its caller was killed
- * meanwhile). */
+/* Takes the next request. 1: *request is filled; 0: none waits (or its caller was killed meanwhile). Does not
+ * wait, unless another receiver of the same listener takes the request first: one listener is for one
+ * receiving thread. */
 BOX_API int box_seccomp_notify_receive(box_seccomp_notify *notify, struct box_seccomp_request *request,
                                        box_error **err);
 

@@ -107,6 +107,9 @@ static uint32_t answer_of(const struct box_seccomp_verdict *verdict)
         [BOX_SECCOMP_KILL_PROCESS] = SECCOMP_RET_KILL_PROCESS,
     };
 
+    /* OCI allows an errnoRet beside any action. */
+    if (verdict->action != BOX_SECCOMP_ERRNO && verdict->action != BOX_SECCOMP_TRACE)
+        return answers[verdict->action];
     return answers[verdict->action] | (verdict->value & SECCOMP_RET_DATA);
 }
 
