@@ -22,9 +22,9 @@ struct box_idmap_ready {
     struct {
         char *text; /* for /proc/PID/uid_map; NULL for an empty kind, which is not written */
         size_t length;
-        char **helper_argv; /* newuidmap's; [1] is the process's number, filled in for each start */
+        char **numbers; /* newuidmap's arguments after the process's number */
         box_idmap_range first;
-        size_t n;
+        size_t n; /* ranges */
     } kind[2];
 };
 
@@ -33,6 +33,10 @@ int box_idmap_prepare(const box_idmap *map, struct box_idmap_ready *ready, box_e
 void box_idmap_ready_clear(struct box_idmap_ready *ready);
 /* box_idmap_apply() for a prepared map. */
 int box_idmap_write(const struct box_idmap_ready *ready, pid_t pid, box_error **err);
+
+/* What to do when a new user namespace was refused with this errno: the sysctl that forbids it, by name.
+ * Static; "" when nothing is known. */
+const char *box_userns_remedy(int errnum);
 
 BOX_CLEANUP(box_idmap, box_idmap_free);
 #define _cleanup_idmap_ready_ __attribute__((cleanup(box_idmap_ready_clear)))

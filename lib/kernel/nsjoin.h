@@ -10,7 +10,7 @@
 #define BOX_KERNEL_NSJOIN_H
 
 #include <libbox/namespace.h>
-#include "base/cleanup.h"
+#include "kernel/namespace.h"
 
 struct box_nsjoin {
     /* By enum box_namespace_kind; NULL: not to be joined. Owned. */
@@ -29,7 +29,6 @@ int box_nsjoin_verify(const struct box_nsjoin *join, uid_t uid, box_error **err)
 int box_nsjoin_enter(const struct box_nsjoin *join, box_error **err);
 void box_nsjoin_clear(struct box_nsjoin *join);
 
-BOX_CLEANUP(box_namespace, box_namespace_free);
 #define _cleanup_nsjoin_ __attribute__((cleanup(box_nsjoin_clear)))
 
 #endif

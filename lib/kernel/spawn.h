@@ -18,6 +18,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include <libbox/pidfd.h>
@@ -89,30 +90,32 @@ const char *box_spawn_describe(const box_pidfd_status *status, char *buffer, siz
 #define _cleanup_spawn_result_ __attribute__((cleanup(box_spawn_result_clear)))
 #define _cleanup_child_        __attribute__((cleanup(box_spawn_kill)))
 
-/* ---- The clone itself, for children that exec nothing (namespace holders)
- * ------------------------------------------ */
+/* ---- Children that exec nothing: they hold a namespace, or make one call in another
+ * ------------------------- */
 
-/* Runs fn(arg) in a child that shares the caller's memory but nothing else that flags do not name, on a stack
- * of BOX_VCHILD_STACK bytes, with all signals blocked. flags are CLONE_* of clone(2); CLONE_VM is added,
- * CLONE_VFORK is not. fn may use raw system calls (base/rawsys.h) and its argument only: no libc, no errno,
- * no locks, no malloc, no sanitizer (BOX_VCHILD on the function). The exit signal is 0: waiting for any child
- * does not see it. */
+/* Runs fn(arg) in a child that shares the caller's memory and runs beside it, on a stack of its own, with all
+ * signals blocked but SIGKILL. Unlike box_vclone() (kernel/vclone.h) it does not make the caller wait. flags
+ * are CLONE_* of clone(2); CLONE_VM and CLONE_PIDFD are added. fn may use raw system calls (base/rawsys.h)
+ * and its argument only: no libc, no errno, no locks, no malloc, no sanitizer (BOX_VCHILD on the function).
+ * The exit signal is 0: a host that waits for any child does not see it. */
 struct box_vchild {
     pid_t pid;
     int pidfd;
     void *stack;
 };
-#define BOX_VCHILD_STACK (64u * 1024u)
-#define BOX_VCHILD       __attribute__((no_sanitize("address", "undefined", "thread"), noinline))
-#define BOX_VCHILD_INIT  ((struct box_vchild){.pid = -1, .pidfd = -1})
+#if defined(__clang__)
+#define BOX_VCHILD __attribute__((no_sanitize("address", "undefined", "thread"), noinline))
+#else
+#define BOX_VCHILD __attribute__((no_sanitize_address, no_sanitize_undefined, no_sanitize_thread, noinline))
+#endif
+#define BOX_VCHILD_INIT ((struct box_vchild){.pid = -1, .pidfd = -1})
 
-/* Returns 0 or a negative errno. With CLONE_VFORK the child has exited or exec'd when this returns. */
-int box_vchild_start(struct box_vchild *child, unsigned long flags, int (*fn)(void *), void *arg);
-/* Kills it if it still runs (unless kill is false: then waits), reaps it, frees the stack. Idempotent.
- * Not for a child that has exec'd. Returns its exit status, or a negative number when it did not exit by
- * itself. */
+/* Returns 0 or a negative errno. */
+int box_vchild_start(struct box_vchild *child, uint64_t flags, int (*fn)(void *), void *arg);
+/* Kills it (or, when kill is false, waits for it to exit), reaps it, frees the stack. Idempotent. Returns its
+ * exit status, or a negative number when it did not exit by itself or that is not known. */
 int box_vchild_end(struct box_vchild *child, bool kill);
-/* Closes all descriptors but one, in a vchild that has its own table (no CLONE_FILES). */
+/* For the child: closes all descriptors but one. Only in a table of its own (no CLONE_FILES). */
 void box_vchild_close_all_but(int fd);
 
 static inline void box_cleanup_vchild(struct box_vchild *child)

@@ -16,10 +16,6 @@
 #define STACK_SIZE      32768
 #define SIG_SETMASK_RAW 2 /* SIG_SETMASK of the kernel, on both architectures */
 
-/* long box_clone3_call(struct box_clone_args *args, size_t size, int (*fn)(void *), void *arg) */
-long box_clone3_call(struct box_clone_args *args, size_t size, int (*fn)(void *), void *arg)
-    __attribute__((visibility("hidden")));
-
 #if defined(__x86_64__)
 __asm__(".text\n"
         ".hidden box_clone3_call\n"

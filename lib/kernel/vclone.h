@@ -8,6 +8,7 @@
 #ifndef BOX_KERNEL_VCLONE_H
 #define BOX_KERNEL_VCLONE_H
 
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -19,5 +20,10 @@ struct box_clone_args {
 /* Starts a child in `flags` (CLONE_NEW*, CLONE_INTO_CGROUP with `cgroup`, CLONE_PARENT) that calls fn(arg); what fn
  * returns is its exit status. Returns the pid, with a pidfd (O_CLOEXEC) in *pidfd, or a negative errno. */
 int box_vclone(uint64_t flags, int cgroup, int (*fn)(void *), void *arg, int *pidfd);
+
+/* The call beneath it: clone3(args), after which the child, if args->stack is given, runs fn(arg) there and exits with
+ * what that returns. Returns the pid or a negative errno, in the parent only. */
+long box_clone3_call(struct box_clone_args *args, size_t size, int (*fn)(void *), void *arg)
+    __attribute__((visibility("hidden")));
 
 #endif
