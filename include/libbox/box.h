@@ -17,5 +17,7 @@
 #include <libbox/mount.h>
 #include <libbox/namespace.h>
 #include <libbox/pidfd.h>
+#include <libbox/store.h>
+#include <libbox/image.h>
 
 #endif

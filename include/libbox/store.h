@@ -1,0 +1,80 @@
+/* The store: where images, their layers and everything made from them are kept on disk.
+ *
+ *     box_store *store = NULL;
+ *     if (box_store_open(NULL, NULL, 0, &store, &err) < 0)
+ *         …box_error_message(err)…
+ *     …images, containers…
+ *     box_store_free(store);
+ *
+ * A store is a directory tree that any number of processes share with no daemon: file locks keep them apart,
+ * and each change is made under a temporary name, synced, and renamed into place, so that a kill or a power
+ * cut at any instant leaves the old state or the new one. What a killed process left half-made is cleared by
+ * the next one that opens the store; what living processes are making is left alone. docs/design/store.md
+ * tells the layout.
+ *
+ * Thread rules: a box_store does not change after it was opened; any number of threads may use one at once.
+ */
+#ifndef LIBBOX_STORE_H
+#define LIBBOX_STORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <libbox/error.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct box_store box_store;
+
+enum box_store_flags {
+    BOX_STORE_EXISTING = 1 << 0 /* fail with BOX_ENOTFOUND where there is none, instead of making one */
+};
+
+/* Opens a store, and makes it where there is none.
+ *
+ * `root` holds what lasts: NULL is /var/lib/libbox for root and $XDG_DATA_HOME/libbox (~/.local/share/libbox)
+ * for an ordinary user. `runroot` holds what lasts as long as the machine is up: NULL is /run/libbox, and
+ * $XDG_RUNTIME_DIR/libbox or else /tmp/libbox-UID. Both may be relative to the working directory; the store
+ * keeps the absolute names. Directories on the way are made with mode 0755, the two themselves with 0700.
+ *
+ * Both directories must belong to the caller's effective user and be writable by nobody else: BOX_EPERMISSION
+ * otherwise. BOX_EUNSUPPORTED: the store was written by a newer libbox. BOX_EINVAL: no root can be worked
+ * out, since the environment names no home. Other errors are those of the file system; a store on a read-only
+ * file system opens, and fails when it is to be changed. */
+BOX_API int box_store_open(const char *root, const char *runroot, unsigned flags, box_store **store,
+                           box_error **err);
+/* NULL is allowed. Objects that were opened through the store stay valid. */
+BOX_API void box_store_free(box_store *store);
+
+/* The absolute paths; owned by the store. */
+BOX_API const char *box_store_root(const box_store *store);
+BOX_API const char *box_store_runroot(const box_store *store);
+
+/* What a call took away. */
+typedef struct box_store_freed {
+    size_t blobs;
+    size_t layers;
+    size_t leftovers; /* of processes that were killed */
+    uint64_t bytes;   /* on disk, about */
+} box_store_freed;
+
+/* Takes away every layer and blob that no image, no container and no load in progress refers to, and what
+ * killed processes left behind. Cheap when there is nothing to do. `freed` may be NULL. */
+BOX_API int box_store_collect(box_store *store, box_store_freed *freed, box_error **err);
+
+/* Called for each thing that is wrong: `what` is a path below the root, `why` one sentence. */
+typedef void box_store_damage_fn(const char *what, const char *why, void *data);
+
+/* Checks the store: each blob has the digest that names it, each image's manifest, config and layers are
+ * there, each layer holds as many files as were unpacked. Changes nothing. BOX_ECORRUPT, after `report` (may
+ * be NULL) was called for each thing found, when something is wrong. */
+BOX_API int box_store_verify(box_store *store, box_store_damage_fn *report, void *data, box_error **err);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
