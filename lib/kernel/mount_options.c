@@ -282,10 +282,28 @@ static bool for_mount8_alone(const char *name, size_t n)
     return n > 2 && (name[0] == 'x' || name[0] == 'X') && name[1] == '-';
 }
 
+/* libmount takes a quote that is never closed as closed by the end, which swallows the options after it. */
+static bool quotes_are_closed(const char *options)
+{
+    bool open = false;
+
+    for (; *options; options++)
+        open ^= *options == '"';
+    return !open;
+}
+
+static int malformed(const char *options, box_error **err)
+{
+    return box_fail_with(err, &(struct box_fail_info){.code = BOX_EPARSE, .subject = options},
+                         "malformed mount options (an option without a name, or a quote that is not closed)");
+}
+
 static int parse_into(struct box_mount_options *o, const char *options, box_error **err)
 {
     if (strlen(options) > BOX_OPTIONS_MAX)
         return box_fail(err, BOX_ELIMIT, "a mount option string of more than %u bytes", BOX_OPTIONS_MAX);
+    if (!quotes_are_closed(options))
+        return malformed(options, err);
     _free_ char *copy = strdup(options);
     if (!copy)
         return box_fail_nomem(err);
@@ -297,6 +315,8 @@ static int parse_into(struct box_mount_options *o, const char *options, box_erro
         const struct row *row = find_row(name, n_name);
         const char *value = raw;
 
+        if (n_name == 0 || name[0] == '=')
+            return malformed(options, err);
         unquote(&value, &n_value);
         if (row)
             r = apply_row(o, row, value, n_value, err);
