@@ -28,7 +28,6 @@
 
 enum {
     MAX_CASES = 1 << 16,
-    NUMBER_FIRST_X32_ONLY = 512, /* x32 has calls of its own from here on: not a sign of a new kernel */
     REACH = 253,        /* of a conditional jump, with room for the two instructions that may come between */
     MAX_EXCEPTIONS = 3, /* single numbers told from those around them by one comparison each */
 };
@@ -327,7 +326,8 @@ static int add_name(struct gen *g, enum box_seccomp_arch arch, const struct box_
 
     if (number >= 0) {
         uint32_t plain = (uint32_t)number - box_seccomp_arches[arch].base;
-        if (plain < NUMBER_FIRST_X32_ONLY && plain > g->newest)
+        if (plain > g->newest &&
+            (!box_seccomp_arches[arch].own_first || plain < box_seccomp_arches[arch].own_first))
             g->newest = plain;
     }
     /* Says what happens anyway. */
@@ -394,14 +394,25 @@ static int add_span(struct gen *g, const struct span *span, box_error **err)
 /* From this number on, up to the next case: what no rule names. */
 static int add_gap(struct gen *g, enum box_seccomp_arch arch, uint32_t start, box_error **err)
 {
-    uint32_t limit = box_seccomp_arches[arch].base + g->newest + 1;
+    const struct box_seccomp_arch_info *info = &box_seccomp_arches[arch];
+    const struct span edges[] = {
+        {.start = info->base, .answer = g->fallback},
+        {.start = info->base + g->newest + 1, .answer = g->newer},
+        {.start = info->base + info->own_first, .answer = g->fallback},
+        {.start = info->base + info->own_last + 1, .answer = g->newer},
+    };
+    size_t n = info->own_first ? 4 : 2;
+    struct span here = {.start = start};
     int r = 0;
 
-    if (start < limit) {
-        r = add_span(g, &(struct span){.start = start, .answer = g->fallback}, err);
-        start = limit;
-    }
-    return r < 0 ? r : add_span(g, &(struct span){.start = start, .answer = g->newer}, err);
+    for (size_t i = 0; i < n; i++)
+        if (edges[i].start <= start)
+            here.answer = edges[i].answer;
+    r = add_span(g, &here, err);
+    for (size_t i = 0; r == 0 && i < n; i++)
+        if (edges[i].start > start)
+            r = add_span(g, &edges[i], err);
+    return r;
 }
 
 /* All cases of one number, from cases[i] on. Those behind one without tests are never reached. Returns the

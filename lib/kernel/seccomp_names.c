@@ -17,11 +17,13 @@ struct row {
 #include "kernel/seccomp_names.inc"
 
 const struct box_seccomp_arch_info box_seccomp_arches[BOX_ARCH_COUNT] = {
-    [BOX_ARCH_X86_64] = {"SCMP_ARCH_X86_64", AUDIT_ARCH_X86_64, 0, false, BOX_ARCH_X86_64},
-    [BOX_ARCH_X86] = {"SCMP_ARCH_X86", AUDIT_ARCH_I386, 0, true, BOX_ARCH_X86_64},
-    [BOX_ARCH_X32] = {"SCMP_ARCH_X32", AUDIT_ARCH_X86_64, BOX_X32_BIT, false, BOX_ARCH_X86_64},
-    [BOX_ARCH_AARCH64] = {"SCMP_ARCH_AARCH64", AUDIT_ARCH_AARCH64, 0, false, BOX_ARCH_AARCH64},
-    [BOX_ARCH_ARM] = {"SCMP_ARCH_ARM", AUDIT_ARCH_ARM, 0, true, BOX_ARCH_AARCH64},
+    [BOX_ARCH_X86_64] = {"SCMP_ARCH_X86_64", AUDIT_ARCH_X86_64, .machine = BOX_ARCH_X86_64},
+    [BOX_ARCH_X86] = {"SCMP_ARCH_X86", AUDIT_ARCH_I386, .narrow = true, .machine = BOX_ARCH_X86_64},
+    [BOX_ARCH_X32] = {"SCMP_ARCH_X32", AUDIT_ARCH_X86_64, .base = BOX_X32_BIT, .own_first = 512,
+                      .own_last = 547, .machine = BOX_ARCH_X86_64},
+    [BOX_ARCH_AARCH64] = {"SCMP_ARCH_AARCH64", AUDIT_ARCH_AARCH64, .machine = BOX_ARCH_AARCH64},
+    [BOX_ARCH_ARM] = {"SCMP_ARCH_ARM", AUDIT_ARCH_ARM, .narrow = true, .own_first = BOX_ARM_PRIVATE,
+                      .own_last = BOX_ARM_PRIVATE + 6, .machine = BOX_ARCH_AARCH64},
 };
 
 /* The rest of what config-linux.md and libseccomp name; kept in a policy and never compiled here. */

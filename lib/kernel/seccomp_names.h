@@ -33,6 +33,8 @@ struct box_seccomp_arch_info {
     uint32_t audit;  /* AUDIT_ARCH_*, what the kernel shows to the filter */
     uint32_t base;   /* added to every number: BOX_X32_BIT or 0 */
     bool narrow;     /* arguments of 32 bits */
+    /* A range of numbers apart from all others, for calls that only this architecture has; first 0: none. */
+    uint32_t own_first, own_last;
     uint8_t machine; /* the architecture of the kernels that run it: BOX_ARCH_X86_64 or BOX_ARCH_AARCH64 */
 };
 extern const struct box_seccomp_arch_info box_seccomp_arches[BOX_ARCH_COUNT];
