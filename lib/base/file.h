@@ -82,9 +82,10 @@ int box_dir_sync(int dirfd, box_error **err);
  * cannot be had. */
 int box_file_copy(int from, int to, box_error **err);
 
-/* Removes name under dirfd, with all that is below it if it is a directory: never follows a link, never
- * leaves the mount that name is on (a mount below is BOX_EBUSY), needs few fds however deep it is. Removes
- * all that can be removed before it reports the first failure. A name that is not there is success. */
+/* Removes name (one component) under dirfd, with all that is below it if it is a directory: never follows a
+ * link, never leaves the mount that name is on (a mount below is BOX_EBUSY), needs few fds however deep it
+ * is. Removes all that can be removed before it reports the first failure. A name that is not there is
+ * success. */
 int box_remove_tree(int dirfd, const char *name, box_error **err);
 
 /* --- directories, locks, names --- */
