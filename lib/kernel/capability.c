@@ -16,6 +16,7 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 
+#include "base/buffer.h"
 #include "base/fail.h"
 #include "kernel/smallfile.h"
 
@@ -138,27 +139,19 @@ int box_capability_mask(const char *name, uint64_t *mask, box_error **err)
 
 char *box_capability_format(uint64_t mask)
 {
-    char *text = NULL;
-    size_t size;
-    FILE *f = open_memstream(&text, &size);
+    _buffer_ struct box_buffer b = {0};
 
-    if (!f)
-        return NULL;
-    const char *comma = "";
     for (unsigned n = 0; n < 64; n++) {
         if (!(mask & BOX_CAP_MASK(n)))
             continue;
+        if (b.length)
+            box_buffer_putc(&b, ',');
         if (box_capability_name(n))
-            fprintf(f, "%s%s", comma, box_capability_name(n));
+            box_buffer_puts(&b, box_capability_name(n));
         else
-            fprintf(f, "%s%u", comma, n);
-        comma = ",";
+            box_buffer_printf(&b, "%u", n);
     }
-    if (fclose(f) != 0) {
-        free(text);
-        return NULL;
-    }
-    return text;
+    return box_buffer_take(&b);
 }
 
 /* A capability that is in the kernel's headers but not in the running kernel. */

@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/buffer.h"
 #include "base/fail.h"
 #include "base/rawsys.h"
 #include "kernel/landlock_rules.h"
@@ -329,28 +330,17 @@ char *box_landlock_loss_text(const struct box_landlock_loss *loss)
                              [BOX_LANDLOCK_KIND_NET] = loss->net,
                              [BOX_LANDLOCK_KIND_SCOPE] = loss->scope,
                              [BOX_LANDLOCK_KIND_LOG] = loss->log};
-    char *text = NULL;
-    size_t size;
-    FILE *f = open_memstream(&text, &size);
+    _buffer_ struct box_buffer b = {0};
 
-    if (!f)
-        return NULL;
-    const char *comma = "";
     for (size_t kind = 0; kind < BOX_ARRAY(lost); kind++)
         for (size_t i = 0; i < kinds[kind].n; i++)
-            if (lost[kind] & UINT64_C(1) << i) {
-                fprintf(f, "%s%s", comma, kinds[kind].names[i]);
-                comma = ", ";
-            }
-    if (*comma && loss->abi > 0)
-        fprintf(f, " (this kernel has Landlock ABI %d)", loss->abi);
-    else if (*comma)
-        fputs(" (this kernel has no Landlock)", f);
-    if (fclose(f) != 0) {
-        free(text);
-        return NULL;
-    }
-    return text;
+            if (lost[kind] & UINT64_C(1) << i)
+                box_buffer_printf(&b, "%s%s", b.length ? ", " : "", kinds[kind].names[i]);
+    if (b.length && loss->abi > 0)
+        box_buffer_printf(&b, " (this kernel has Landlock ABI %d)", loss->abi);
+    else if (b.length)
+        box_buffer_puts(&b, " (this kernel has no Landlock)");
+    return box_buffer_take(&b);
 }
 
 /* A required ruleset on a kernel that cannot govern all of it. error: what the kernel said when asked for its

@@ -149,7 +149,7 @@ int box_rlimit_read(pid_t pid, int resource, struct box_rlimit *limit, box_error
 
     if (!exists(resource))
         return box_fail(err, BOX_ESPEC, "%d is no resource limit", resource);
-    if (prlimit(pid, (__rlimit_resource_t)resource, NULL, &now) < 0)
+    if (prlimit(pid, resource, NULL, &now) < 0)
         return box_fail_with(err,
                              &(struct box_fail_info){.code = errno == ESRCH ? BOX_ENOTFOUND : 0,
                                                      .errnum = errno,
@@ -195,7 +195,7 @@ int box_rlimit_apply(pid_t pid, const struct box_rlimit *limits, size_t n, box_e
         if (r < 0)
             return r;
         struct rlimit l = {.rlim_cur = limits[i].soft, .rlim_max = limits[i].hard};
-        if (prlimit(pid, (__rlimit_resource_t)limits[i].resource, &l, NULL) < 0)
+        if (prlimit(pid, limits[i].resource, &l, NULL) < 0)
             return fail_apply(err, pid, &limits[i]);
     }
     return 0;

@@ -9,6 +9,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/buffer.h"
 #include "base/fail.h"
 #include "kernel/number.h"
 
@@ -318,31 +319,20 @@ static bool has_cpu(const uint64_t *mask, size_t words, size_t cpu)
 
 char *box_cpu_list_format(const uint64_t *mask, size_t words)
 {
-    char *text = NULL;
-    size_t size;
-    FILE *f = open_memstream(&text, &size);
+    _buffer_ struct box_buffer b = {0};
 
-    if (!f)
-        return NULL;
-    const char *comma = "";
     for (size_t cpu = 0; cpu < words * 64; cpu++) {
         if (!has_cpu(mask, words, cpu))
             continue;
         size_t last = cpu;
         while (has_cpu(mask, words, last + 1))
             last++;
-        if (last == cpu)
-            fprintf(f, "%s%zu", comma, cpu);
-        else
-            fprintf(f, "%s%zu-%zu", comma, cpu, last);
-        comma = ",";
+        box_buffer_printf(&b, "%s%zu", b.length ? "," : "", cpu);
+        if (last > cpu)
+            box_buffer_printf(&b, "-%zu", last);
         cpu = last;
     }
-    if (fclose(f) != 0) {
-        free(text);
-        return NULL;
-    }
-    return text;
+    return box_buffer_take(&b);
 }
 
 int box_affinity_read(pid_t pid, uint64_t **mask, size_t *words, box_error **err)
