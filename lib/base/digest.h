@@ -2,8 +2,8 @@
  * and 64 lower-case hexadecimal digits.
  *
  * The work is done by OpenSSL's libcrypto, which is opened when the first digest is made and uses the
- * processor's own instructions, and by an implementation of our own where libcrypto is not installed (about a
- * quarter of the speed). */
+ * processor's own instructions, and, where libcrypto is not installed, by an implementation of our own that
+ * is several times slower. */
 #ifndef BOX_BASE_DIGEST_H
 #define BOX_BASE_DIGEST_H
 

@@ -35,8 +35,9 @@ struct box_workqueue *box_workqueue_new(unsigned threads, unsigned capacity, box
 int box_workqueue_submit(struct box_workqueue *queue, box_work *work, void *data, void (*release)(void *),
                          box_error **err);
 
-/* Waits until nothing is queued or running. 0; or the code and error of the first work that failed; or
- * BOX_ECANCELLED after box_workqueue_cancel(). After a failure has been returned the queue can be used again.
+/* Waits until nothing is queued or running; not from work of this queue. 0; or the code and error of the
+ * first work that failed; or BOX_ECANCELLED after box_workqueue_cancel(). After a failure has been returned
+ * the queue can be used again.
  */
 int box_workqueue_wait(struct box_workqueue *queue, box_error **err);
 

@@ -18,7 +18,10 @@ static int scratch_fd = -1;
 
 static inline void scratch_make(void)
 {
-    snprintf(scratch, sizeof(scratch), "/tmp/libbox-test-XXXXXX");
+    /* In memory where that can be had: making a file on a disk takes a hundred times as long. */
+    const char *in = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
+
+    snprintf(scratch, sizeof(scratch), "%s/libbox-test-XXXXXX", in);
     cr_assert_not_null(mkdtemp(scratch));
     scratch_fd = open(scratch, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     cr_assert_geq(scratch_fd, 0);
