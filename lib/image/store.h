@@ -1,17 +1,19 @@
-/* The store from within: its directories, its locks, and the pins by which containers hold images.
+/* The store from within: its directories, its lock, the workplaces of operations, its layers and blobs, and
+ * the pins by which containers hold images.
  *
  *     ROOT/layout                     {"libboxStore":1}: another number is another layout
- *     ROOT/lock                       flock(2)ed by whoever reads (shared) or changes (exclusive) what
- * follows ROOT/blobs/sha256/HEX           manifests and configs, by digest ROOT/layers/HEX/diff            a
- * layer unpacked, by diff id; /layer.json beside it, and /durable once synced ROOT/images.json an OCI index:
- * a descriptor of a manifest for each name ROOT/containers/ID/image        the digest of the manifest that a
- * container holds: a pin ROOT/volumes/                   the volume code's ROOT/tmp/RANDOM/ one operation's
- * workplace; /lease in it is flocked while the operation lives RUNROOT/                        the container
- * code's
+ *     ROOT/lock                       held shared by whoever reads several of these, exclusive by whoever
+ * changes them ROOT/images.json                an OCI index: a descriptor of a manifest for each name
+ *     ROOT/blobs/sha256/HEX           manifests and configs, by digest
+ *     ROOT/layers/HEX/diff            a layer unpacked, by diff id; layer.json beside it, and `durable` once
+ * synced ROOT/layers/HEX.lock            held while the layer is unpacked ROOT/containers/ID/image        the
+ * digest of the manifest that a container holds: a pin ROOT/volumes/                   the volume code's
+ *     ROOT/tmp/RANDOM/lease           held as long as the operation lives that works in …
+ *     ROOT/tmp/RANDOM/data/           … this directory; its lines say what the operation needs
+ *     RUNROOT/                        the container code's
  *
- * Order of locks: the store's lock is taken last and held shortly; a layer's lock (layers/HEX.lock) is held
- * while the layer is unpacked, one by one thread. docs/design/store.md tells why nothing is lost at any
- * instant. */
+ * Order of locks: a layer's lock comes before the store's, which is held shortly; the store's before a lease;
+ * no thread holds two layers' locks. docs/design/store.md tells why nothing is lost at any instant. */
 #ifndef BOX_IMAGE_STORE_H
 #define BOX_IMAGE_STORE_H
 
@@ -20,70 +22,112 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/digest.h"
 #include "base/fail.h"
+#include "base/file.h"
 
 BOX_CLEANUP(box_store, box_store_free);
 
+#define BOX_STORE_HEX 65 /* the digits of a sha256 and a NUL */
+
 struct box_store {
     char *root, *runroot; /* absolute */
-    int rootfd, runfd;
-    bool privileged; /* effective user 0 with the capabilities to give files away */
-    bool readonly;   /* the file system is */
+    int rootfd;           /* all directories are O_PATH or O_RDONLY | O_DIRECTORY */
+    int runfd;
+    int blobsfd; /* blobs/sha256 */
+    int layersfd;
+    int containersfd;
+    int volumesfd;
+    int tmpfd;
+    bool readonly;   /* the file system is: nothing is locked, and nothing can be changed */
+    bool privileged; /* user 0 of the initial user namespace: owners, devices and trusted xattrs are kept */
+    char boot[40];   /* this boot's id */
 };
 
-/* Absolute paths below the root, for the container and the volume code; owned by the caller. NULL: out of
- * memory. The directories are there. */
+/* Absolute paths below the root, for the container and the volume code. The caller frees them; NULL: out of
+ * memory. */
 char *box_store_containers_dir(const box_store *store);
 char *box_store_volumes_dir(const box_store *store);
-/* The same as descriptors, O_PATH | O_DIRECTORY; negative errno. */
-int box_store_open_containers(const box_store *store);
-int box_store_open_volumes(const box_store *store);
 
-/* ---- The lock ---- */
+/* ---- Lock: store_work.c ---- */
 
-enum store_lock_kind { STORE_LOCK_SHARED, STORE_LOCK_EXCLUSIVE };
-struct store_lock {
-    int fd; /* -1: not held */
-};
-#define STORE_LOCK_NONE ((struct store_lock){-1})
-/* Waits for the store's lock. Each call is a lock of its own, also within one process. On a read-only file
- * system a shared lock is nothing. */
-int store_lock(const box_store *store, enum store_lock_kind kind, struct store_lock *lock, box_error **err);
-void store_unlock(struct store_lock *lock);
-#define _store_unlock_ __attribute__((cleanup(store_unlock)))
+/* Waits for the store's lock; the fd that holds it, or a BOX_E* code. Close it with box_store_unlock(), which
+ * also lets go of it in a child that a host forked meanwhile. Each call is a lock of its own, also within one
+ * process. */
+int box_store_lock(const box_store *store, enum box_lock kind, box_error **err);
+void box_store_unlock(int *fd);
+#define _store_unlock_ __attribute__((cleanup(box_store_unlock)))
 
-/* ---- Workplaces ---- */
+/* ---- Workplaces: store_work.c ---- */
 
-/* A directory below tmp/ that lives as long as the operation: what is made there is taken away when it ends,
- * by its own end or, after a kill, by whoever opens the store next. Its lease file lists what the operation
- * is going to need, so that a collection leaves that alone. */
-struct store_work {
+struct box_store_work {
     const box_store *store;
-    char name[32]; /* below tmp/ */
-    int fd;        /* -1: none */
-    int lease;
+    char name[33]; /* below tmp/ */
+    int leasefd;   /* -1: none */
+    int fd;        /* its data directory */
 };
-#define STORE_WORK_NONE ((struct store_work){.fd = -1, .lease = -1})
-int store_work_begin(const box_store *store, struct store_work *work, box_error **err);
-/* Says that the operation needs "layer" or "blob" HEX, whether it is there or not. From then on a collection
- * does not take it. Look whether it is there after this, not before. */
-int store_work_need(struct store_work *work, const char *kind, const char *hex, box_error **err);
-void store_work_end(struct store_work *work);
-#define _store_work_end_ __attribute__((cleanup(store_work_end)))
+#define BOX_STORE_WORK_NONE ((struct box_store_work){.leasefd = -1, .fd = -1})
+/* A directory of the operation's own, taken away with all in it when it ends, be it by box_store_work_end()
+ * or, after a kill, by the next box_store_open(). */
+int box_store_work_begin(const box_store *store, struct box_store_work *work, box_error **err);
+/* Says that the operation needs a "layer" or a "blob", whether it is there or not: from now on a collection
+ * leaves it. Look whether it is there after this, not before. For one thread at a time. */
+int box_store_work_need(struct box_store_work *work, const char *kind, const struct box_digest *digest,
+                        box_error **err);
+void box_store_work_end(struct box_store_work *work);
+#define _store_work_ __attribute__((cleanup(box_store_work_end)))
 
-/* Takes away what operations that no longer live left below tmp/; called with no lock held. Counts into
- * freed. */
-int store_sweep(const box_store *store, box_store_freed *freed, box_error **err);
+/* Takes away what operations that no longer live left below tmp/. No lock may be held. */
+int box_store_sweep(const box_store *store, size_t *count, box_error **err);
+/* Calls back for each need of each living operation: kind is "layer" or "blob". The lock must be held
+ * exclusively. */
+typedef int box_store_need_fn(const char *kind, const char *hex, void *data, box_error **err);
+int box_store_each_need(const box_store *store, box_store_need_fn *visit, void *data, box_error **err);
 
-/* ---- Pins ---- */
+/* ---- Blobs and layers: store_content.c ---- */
 
-/* Makes a container hold an image: writes the file `image` into the container's directory, which is dirfd,
- * and lies directly below containers/ under its last name. From then on neither the image's blobs nor its
- * layers go away before that file or its directory does. BOX_ENOTFOUND when the image was removed meanwhile.
- * To let go: remove the container's directory, then call box_store_collect() when the image has no name any
- * more (box_store_has_image). */
-int box_store_pin(const box_store *store, int container_dirfd, const char *manifest_digest, box_error **err);
+/* The content of a blob, held against its digest, with a NUL behind it; the caller frees *data. */
+int box_store_read_blob(const box_store *store, const struct box_digest *digest, char **data, size_t *length,
+                        box_error **err);
+/* Puts a blob into the workplace; box_store_publish_blob() makes it visible, with the lock held exclusively.
+ */
+int box_store_stage_blob(struct box_store_work *work, const struct box_digest *digest, const void *data,
+                         size_t length, box_error **err);
+int box_store_publish_blob(struct box_store_work *work, const struct box_digest *digest, box_error **err);
+
+struct box_layer_record {
+    uint64_t bytes;   /* data of all files */
+    uint64_t entries; /* files and directories below diff/ */
+    bool opaque;      /* the layer hides all that are below it */
+};
+/* Whether a layer is there and can be trusted: 1 with its record (which may be NULL), 0, or an error. A layer
+ * that an earlier boot left without syncing it is as good as not there. */
+int box_store_find_layer(const box_store *store, const struct box_digest *diff_id,
+                         struct box_layer_record *record, box_error **err);
+/* Waits for the right to make this layer; the fd that holds it, or a BOX_E* code. */
+int box_store_lock_layer(const box_store *store, const struct box_digest *diff_id, box_error **err);
+void box_store_unlock_layer(const box_store *store, const struct box_digest *diff_id, int fd);
+/* Makes work's directory HEX, with diff/ in it, the layer: it is visible afterwards, but not yet synced. The
+ * layer's lock must be held. */
+int box_store_publish_layer(struct box_store_work *work, const struct box_digest *diff_id,
+                            const struct box_layer_record *record, box_error **err);
+/* Syncs the file system, then marks these layers as synced. */
+int box_store_make_durable(const box_store *store, const struct box_digest *diff_ids, size_t n,
+                           box_error **err);
+
+/* ---- Pins: store_pins.c ---- */
+
+/* Makes a container hold an image: writes the file `image` into the container's directory dirfd, which must
+ * lie directly below containers/ and stay there. From then on neither the image's blobs nor its layers go
+ * away before that file or its directory does, whatever becomes of the image's names. BOX_ENOTFOUND when the
+ * image was removed meanwhile. To let go, remove the directory; then call box_store_collect() if
+ * box_store_has_image() says 0. */
+int box_store_pin(const box_store *store, int dirfd, const char *manifest_digest, box_error **err);
 /* Whether the index still holds this manifest: 1, 0, or an error. */
 int box_store_has_image(const box_store *store, const char *manifest_digest, box_error **err);
+/* Calls back for each container that holds an image. The lock must be held. */
+typedef int box_store_pin_fn(const char *container, const struct box_digest *manifest, void *data,
+                             box_error **err);
+int box_store_each_pin(const box_store *store, box_store_pin_fn *visit, void *data, box_error **err);
 
 #endif

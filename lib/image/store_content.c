@@ -1,0 +1,210 @@
+/* Blobs and layers on disk.
+ *
+ * A layer is unpacked in a workplace and renamed into place, so that who sees it sees all of it. That holds
+ * against a kill; against a power cut the files must be synced as well, and syncing a file system for every
+ * layer would cost more than unpacking it. So a layer is first visible without the file `durable`, and
+ * carries the boot's id: while the machine is up the page cache has its content, and anyone may use it.
+ * Before an image that needs it gets a name, box_store_make_durable() syncs everything at once and then adds
+ * the file. A layer without it from an earlier boot may have holes: nothing refers to it, and it is unpacked
+ * anew. */
+#include "image/store.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/json.h"
+#include "base/strings.h"
+
+#define BLOB_MAX    (64u << 20)
+#define RECORD      "layer.json"
+#define RECORD_MAX  4096
+#define DURABLE     "durable"
+#define LOCK_SUFFIX ".lock"
+
+/* ---- Blobs ---- */
+
+int box_store_read_blob(const box_store *store, const struct box_digest *digest, char **data, size_t *length,
+                        box_error **err)
+{
+    char hex[BOX_DIGEST_TEXT];
+    _free_ char *content = NULL;
+    struct box_digest found;
+    size_t n = 0;
+    int r = box_file_read(store->blobsfd, box_digest_hex(digest, hex), BLOB_MAX, &content, &n, err);
+
+    if (r == 0)
+        r = box_digest_data(digest->algorithm, content, n, &found, err);
+    if (r == 0)
+        r = box_digest_check(digest, &found, "blob", err);
+    if (r < 0)
+        return box_fail_wrap(err, r, "blob %s", box_digest_hex(digest, hex));
+    *data = box_take(content);
+    *length = n;
+    return 0;
+}
+
+int box_store_stage_blob(struct box_store_work *work, const struct box_digest *digest, const void *data,
+                         size_t length, box_error **err)
+{
+    char hex[BOX_DIGEST_TEXT];
+
+    box_digest_hex(digest, hex);
+    return box_file_replace(work->fd, hex, data, length, 0600, 0, err);
+}
+
+int box_store_publish_blob(struct box_store_work *work, const struct box_digest *digest, box_error **err)
+{
+    char hex[BOX_DIGEST_TEXT];
+
+    box_digest_hex(digest, hex);
+    if (renameat(work->fd, hex, work->store->blobsfd, hex) < 0)
+        return box_fail_sys(err, "rename", hex, "cannot put a blob into the store");
+    return box_dir_sync(work->store->blobsfd, err);
+}
+
+/* ---- Layers ---- */
+
+static int parse_record(const char *text, size_t length, struct box_layer_record *record, char boot[40],
+                        box_error **err)
+{
+    _cleanup_(json_object) json_object *doc = box_json_parse(text, length, &BOX_JSON_DEFAULT, RECORD, err);
+    struct box_json_at root = BOX_JSON_ROOT(doc);
+    const char *id = "";
+    int r;
+
+    if (!doc)
+        return err && *err ? box_error_code(*err) : BOX_EPARSE;
+    *record = (struct box_layer_record){0};
+    r = box_json_get_u64(&root, "bytes", BOX_JSON_REQUIRED, 0, INT64_MAX, &record->bytes, err);
+    if (r == 0)
+        r = box_json_get_u64(&root, "entries", BOX_JSON_REQUIRED, 0, INT64_MAX, &record->entries, err);
+    if (r == 0)
+        r = box_json_get_bool(&root, "opaque", BOX_JSON_OPTIONAL, &record->opaque, err);
+    if (r == 0)
+        r = box_json_get_string(&root, "boot", BOX_JSON_REQUIRED, &id, err);
+    if (r == 0)
+        snprintf(boot, 40, "%s", id);
+    return r;
+}
+
+/* A layer that cannot be read is not there: it will be made anew, and whoever holds it open keeps what it
+ * has. */
+int box_store_find_layer(const box_store *store, const struct box_digest *diff_id,
+                         struct box_layer_record *record, box_error **err)
+{
+    char hex[BOX_DIGEST_TEXT], boot[40] = "";
+    struct box_layer_record own;
+    _free_ char *text = NULL;
+    size_t length = 0;
+    _close_ int fd = openat(store->layersfd, box_digest_hex(diff_id, hex),
+                            O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+    if (fd < 0 && errno == ENOENT)
+        return 0;
+    if (fd < 0)
+        return box_fail_sys(err, "open", hex, "cannot open a layer of the store");
+    bool durable = faccessat(fd, DURABLE, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+    if (box_file_read(fd, RECORD, RECORD_MAX, &text, &length, NULL) < 0 ||
+        parse_record(text, length, record ? record : &own, boot, NULL) < 0)
+        return 0;
+    return durable || (boot[0] && strcmp(boot, store->boot) == 0);
+}
+
+static void lock_name(const struct box_digest *diff_id, char out[BOX_DIGEST_TEXT + sizeof(LOCK_SUFFIX)])
+{
+    box_digest_hex(diff_id, out);
+    strcat(out, LOCK_SUFFIX);
+}
+
+int box_store_lock_layer(const box_store *store, const struct box_digest *diff_id, box_error **err)
+{
+    char name[BOX_DIGEST_TEXT + sizeof(LOCK_SUFFIX)];
+
+    lock_name(diff_id, name);
+    return box_lock_take(store->layersfd, name, BOX_LOCK_EXCLUSIVE, BOX_NEVER, err);
+}
+
+void box_store_unlock_layer(const box_store *store, const struct box_digest *diff_id, int fd)
+{
+    char name[BOX_DIGEST_TEXT + sizeof(LOCK_SUFFIX)];
+
+    lock_name(diff_id, name);
+    box_lock_remove(store->layersfd, name, fd);
+}
+
+static int write_record(int dirfd, const box_store *store, const struct box_layer_record *record,
+                        box_error **err)
+{
+    _free_ char *text = box_strf("{\"bytes\":%llu,\"entries\":%llu,\"opaque\":%s,\"boot\":\"%s\"}\n",
+                                 (unsigned long long)record->bytes, (unsigned long long)record->entries,
+                                 record->opaque ? "true" : "false", store->boot);
+
+    if (!text)
+        return box_fail_nomem(err);
+    return box_file_replace(dirfd, RECORD, text, strlen(text), 0600, BOX_FILE_NO_SYNC, err);
+}
+
+int box_store_publish_layer(struct box_store_work *work, const struct box_digest *diff_id,
+                            const struct box_layer_record *record, box_error **err)
+{
+    const box_store *store = work->store;
+    char hex[BOX_DIGEST_TEXT], stale[BOX_DIGEST_TEXT + 8];
+    _close_ int dirfd = openat(work->fd, box_digest_hex(diff_id, hex), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    if (dirfd < 0)
+        return box_fail_sys(err, "open", hex, "cannot open an unpacked layer");
+    int r = write_record(dirfd, store, record, err);
+    if (r < 0)
+        return r;
+    /* What an earlier boot left unsynced, or what is damaged, goes out of the way. */
+    snprintf(stale, sizeof(stale), "%s.stale", hex);
+    if (renameat(store->layersfd, hex, work->fd, stale) < 0 && errno != ENOENT)
+        return box_fail_sys(err, "rename", hex, "cannot take a damaged layer out of the store");
+    if (renameat(work->fd, hex, store->layersfd, hex) < 0)
+        return box_fail_sys(err, "rename", hex, "cannot put a layer into the store");
+    return 0;
+}
+
+static int mark_durable(const box_store *store, const struct box_digest *diff_id, box_error **err)
+{
+    char hex[BOX_DIGEST_TEXT];
+    _close_ int dirfd =
+        openat(store->layersfd, box_digest_hex(diff_id, hex), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    if (dirfd < 0)
+        return box_fail_sys(err, "open", hex, "a layer of the store has vanished");
+    _close_ int fd = openat(dirfd, DURABLE, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0 || fsync(dirfd) < 0)
+        return box_fail_sys(err, fd < 0 ? "open" : "fsync", hex, "cannot mark a layer as synced");
+    return 0;
+}
+
+static bool all_durable(const box_store *store, const struct box_digest *diff_ids, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        char path[BOX_DIGEST_TEXT + sizeof("/" DURABLE)];
+        box_digest_hex(&diff_ids[i], path);
+        strcat(path, "/" DURABLE);
+        if (faccessat(store->layersfd, path, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
+            return false;
+    }
+    return true;
+}
+
+int box_store_make_durable(const box_store *store, const struct box_digest *diff_ids, size_t n,
+                           box_error **err)
+{
+    if (all_durable(store, diff_ids, n))
+        return 0;
+    if (syncfs(store->layersfd) < 0)
+        return box_fail_sys(err, "syncfs", store->root, "cannot write the store to disk");
+    for (size_t i = 0; i < n; i++) {
+        int r = mark_durable(store, &diff_ids[i], err);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
