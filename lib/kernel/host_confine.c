@@ -64,8 +64,10 @@ static void probe_landlock(box_host *h)
             text = box_landlock_loss_text(&loss);
         }
         box_landlock_free(l);
-        box_host_set(h, "landlock", BOX_HOST_DEGRADED, "a newer kernel governs more", "ABI %d, without %s",
-                     abi, text && *text ? text : "its log flags");
+        if (text && *text)
+            box_host_set(h, "landlock", BOX_HOST_DEGRADED, "a newer kernel governs more", "without %s", text);
+        else
+            box_host_set(h, "landlock", BOX_HOST_OK, NULL, "ABI %d", abi);
         return;
     }
     box_host_set(

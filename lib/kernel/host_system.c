@@ -156,9 +156,8 @@ static void probe_pidfd(box_host *h)
             h, "pidfd.info", BOX_HOST_OK, NULL, "%s",
             box_host_kernel_at_least(h, 6, 15) ? "with the exit status of a process that others reaped" : "");
     else
-        box_host_set(h, "pidfd.info", BOX_HOST_DEGRADED,
-                     "Linux 6.15 or newer can tell how a process ended even when the host program reaped it",
-                     "%s", box_host_errno(errno));
+        box_host_set(h, "pidfd.info", BOX_HOST_DEGRADED, "use Linux 6.15 or newer",
+                     "how a process ended is lost when the host program reaps it");
 }
 
 static void probe_limits(box_host *h)

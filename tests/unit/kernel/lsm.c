@@ -1,6 +1,7 @@
 #include <criterion/criterion.h>
 
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <libbox/keyring.h>
@@ -8,6 +9,7 @@
 
 #include "base/fail.h"
 #include "kernel/lsm_attr.h"
+#include "kernel/smallfile.h"
 
 Test(lsm, well_formed_labels_pass)
 {
@@ -91,12 +93,38 @@ Test(lsm, a_label_for_a_module_that_is_not_active_fails_unless_it_may_be_missing
 
 Test(lsm, a_profile_that_is_not_loaded_is_not_found)
 {
-    if (!box_lsm_enabled(BOX_LSM_APPARMOR) || access("/sys/kernel/security/apparmor/profiles", R_OK) < 0)
-        cr_skip_test("no AppArmor whose profiles can be listed");
     _cleanup_(box_error) box_error *err = NULL;
+    _free_ char *profiles = NULL;
 
+    /* The file's mode lets everybody read, and AppArmor itself does not. */
+    if (!box_lsm_enabled(BOX_LSM_APPARMOR) ||
+        box_smallfile_load("/sys/kernel/security/apparmor/profiles", &profiles) < 0)
+        cr_skip_test("no AppArmor whose profiles can be listed");
     cr_assert_eq(box_lsm_label_usable(BOX_LSM_APPARMOR, "libbox-test-no-such-profile", &err), BOX_ENOTFOUND);
     cr_assert_eq(box_lsm_label_usable(BOX_LSM_APPARMOR, "unconfined", NULL), 0);
+}
+
+Test(lsm, the_label_asked_for_is_on_the_program_executed_next)
+{
+    _cleanup_(box_error) box_error *err = NULL;
+    int status;
+
+    if (!box_lsm_enabled(BOX_LSM_APPARMOR))
+        cr_skip_test("no AppArmor here");
+    _free_ char *label = box_lsm_label_read(BOX_LSM_APPARMOR, 0, &err);
+    cr_assert_not_null(label, "%s", box_error_message(err));
+    cr_assert_null(strchr(label, '\n'));
+    pid_t pid = fork();
+    if (pid == 0) {
+        if (box_lsm_label_on_exec(BOX_LSM_APPARMOR, label, NULL) < 0)
+            _exit(100);
+        execl("/bin/sh", "sh", "-c", "read -r now </proc/self/attr/current; test \"${now%% (*}\" = \"$0\"",
+              label, (char *)NULL);
+        _exit(101);
+    }
+    cr_assert_eq(waitpid(pid, &status, 0), pid);
+    cr_assert(WIFEXITED(status));
+    cr_assert_eq(WEXITSTATUS(status), 0);
 }
 
 Test(lsm, the_list_of_modules_has_capability)
