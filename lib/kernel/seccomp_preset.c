@@ -267,8 +267,8 @@ static const char *const computing[] = {
     "fstat64", "fsync", "ftruncate", "lseek", "_llseek", "pread64", "preadv", "preadv2", "pwrite64",
     "pwritev", "pwritev2", "read", "readv", "write", "writev", "sendfile", "splice", "tee", "copy_file_range",
     /* files by name: what there is, the mounts and Landlock decide */
-    "access", "faccessat", "faccessat2", "fstatat64", "getcwd", "getdents64", "lstat", "lstat64",
-    "newfstatat", "open", "openat", "readlink", "readlinkat", "stat", "stat64", "statx",
+    "access", "faccessat", "faccessat2", "fstatat64", "fstatfs", "getcwd", "getdents64", "lstat", "lstat64",
+    "newfstatat", "open", "openat", "readlink", "readlinkat", "stat", "stat64", "statfs", "statx",
     /* waiting, pipes, sockets that were handed over */
     "epoll_create1", "epoll_ctl", "epoll_pwait", "epoll_pwait2", "epoll_wait", "eventfd2", "pipe", "pipe2",
     "poll", "ppoll", "ppoll_time64", "pselect6", "pselect6_time64", "select", "getsockopt", "recvfrom",
@@ -285,11 +285,12 @@ static const char *const computing[] = {
     "set_robust_list", "set_thread_area", "set_tid_address", "set_tls", "sigaltstack", "sigreturn", "tgkill",
     "execve", "execveat",
     /* time and facts */
-    "clock_getres", "clock_gettime", "clock_gettime64", "clock_nanosleep", "clock_nanosleep_time64", "getcpu",
-    "getegid", "geteuid", "getgid", "getgroups", "getpgrp", "getpid", "getppid", "getpriority", "getrandom",
-    "getresgid", "getresuid", "getrlimit", "getrusage", "getsid", "gettid", "gettimeofday", "getuid",
-    "nanosleep", "sysinfo", "time", "timer_create", "timer_delete", "timer_getoverrun", "timer_gettime",
-    "timer_settime", "timerfd_create", "timerfd_gettime", "timerfd_settime", "times", "uname", NULL};
+    "capget", "clock_getres", "clock_gettime", "clock_gettime64", "clock_nanosleep", "clock_nanosleep_time64",
+    "getcpu", "getegid", "geteuid", "getgid", "getgroups", "getpgrp", "getpid", "getppid", "getpriority",
+    "getrandom", "getresgid", "getresuid", "getrlimit", "getrusage", "getsid", "gettid", "gettimeofday",
+    "getuid", "nanosleep", "sysinfo", "time", "timer_create", "timer_delete", "timer_getoverrun",
+    "timer_gettime", "timer_settime", "timerfd_create", "timerfd_gettime", "timerfd_settime", "times",
+    "uname", NULL};
 
 /* Only an attack makes these. */
 static const char *const attacks[] = {
