@@ -190,6 +190,7 @@ static int make(box_error **err, const struct box_fail_info *info, const char *d
     return code;
 }
 
+BOX_PRINTF(3, 0)
 static int vfail(box_error **err, const struct box_fail_info *info, const char *fmt, va_list args)
 {
     char local[512];

@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -184,22 +185,38 @@ static int whose_thread(void *data, struct box_workqueue *queue, box_error **err
     return 0;
 }
 
-Test(workqueue, work_is_done_by_the_caller_when_no_thread_can_be_had)
+/* In a process that ends by _exit: who has given root up cannot be looked into by a leak checker at its end.
+ */
+static int work_without_threads(void)
 {
     struct rlimit none = {0, 0};
     long tid = 0;
 
     /* Root is not held to the limit; an ordinary user is. */
     if (geteuid() == 0 && (setresgid(1234, 1234, 1234) != 0 || setresuid(1234, 1234, 1234) != 0))
-        cr_skip_test("cannot become an ordinary user");
+        return 1;
     setrlimit(RLIMIT_NPROC, &none);
-    _cleanup_(box_workqueue) struct box_workqueue *q = box_workqueue_new(4, 1, NULL);
-    cr_assert_not_null(q);
+    struct box_workqueue *q = box_workqueue_new(4, 1, NULL);
+    if (!q)
+        return 2;
     for (int i = 0; i < 3; i++)
-        cr_assert_eq(box_workqueue_submit(q, whose_thread, &tid, on_release, NULL), 0);
-    cr_assert_eq(tid, syscall(SYS_gettid));
-    cr_assert_eq(box_workqueue_wait(q, NULL), 0);
-    cr_assert(done == 3 && released == 3);
+        if (box_workqueue_submit(q, whose_thread, &tid, on_release, NULL) != 0 || tid != syscall(SYS_gettid))
+            return 3;
+    if (box_workqueue_wait(q, NULL) != 0 || done != 3 || released != 3)
+        return 4;
+    box_workqueue_free(q);
+    return 0;
+}
+
+Test(workqueue, work_is_done_by_the_caller_when_no_thread_can_be_had)
+{
+    int status = 0;
+    pid_t child = fork();
+
+    if (child == 0)
+        _exit(work_without_threads());
+    cr_assert_eq(waitpid(child, &status, 0), child);
+    cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0, "step %d", WEXITSTATUS(status));
 }
 
 static void *submit_many(void *q)
