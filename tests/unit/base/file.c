@@ -338,6 +338,36 @@ Test(file, lock_excludes_while_the_lock_file_is_removed_and_made_again)
     cr_assert_eq(failures, 0);
 }
 
+static atomic_int got_it;
+
+static void *wait_for_lock(void *unused)
+{
+    int fd = box_lock_take(scratch_fd, "lock", BOX_LOCK_EXCLUSIVE, BOX_NEVER, NULL);
+
+    (void)unused;
+    atomic_store(&got_it, fd >= 0 ? 1 : -1);
+    close(fd);
+    return NULL;
+}
+
+Test(file, lock_of_a_file_that_lost_its_name_is_not_taken_for_the_lock)
+{
+    int old = try_lock(BOX_LOCK_EXCLUSIVE);
+    pthread_t waiter;
+
+    cr_assert_eq(pthread_create(&waiter, NULL, wait_for_lock, NULL), 0);
+    usleep(30000); /* it waits for the old file now */
+    cr_assert_eq(unlinkat(scratch_fd, "lock", 0), 0);
+    int held = try_lock(BOX_LOCK_EXCLUSIVE);
+    cr_assert_geq(held, 0);
+    close(old);
+    usleep(30000);
+    cr_assert_eq(got_it, 0, "the lock on the new file is held");
+    close(held);
+    pthread_join(waiter, NULL);
+    cr_assert_eq(got_it, 1);
+}
+
 Test(file, lock_file_that_is_a_link_is_refused)
 {
     put_link("lock", "elsewhere");
