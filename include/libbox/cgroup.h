@@ -31,16 +31,16 @@ typedef struct box_limits box_limits;
 typedef struct box_cgroup_host box_cgroup_host;
 typedef struct box_cgroup box_cgroup;
 
-/* ---- limits
- * ------------------------------------------------------------------------------------------------- */
+/* ---- limits -------------------------------------------------------------------------------------------- */
 
 /* Limits that are one number. Where "unlimited" exists it is -1. The numbers of this enumeration are stable.
  *
  * The ones marked [v2] have no field of their own in OCI's resources: they are kept as entries of its
  * `unified` map (named in brackets), so box_limits_raw() sees them too. */
 enum box_limit {
-    /* Share of the CPU under contention, as v1 and OCI count it: 2..262144, 1024 is the default. On v2
-     * converted as OCI says: weight = 1 + (shares - 2) * 9999 / 262142. */
+    /* Share of the CPU under contention, as v1 and OCI count it: 2..262144, 1024 is the default; 0 is the
+     * same as unset, here and for the limits below whose range does not hold it, since engines write it so.
+     * On v2 converted as OCI says: weight = 1 + (shares - 2) * 9999 / 262142. */
     BOX_LIMIT_CPU_SHARES = 0,
     /* The same as v2 counts it: 1..10000, 100 is the default [v2 cpu.weight]; wins over shares. On v1
        converted. */
@@ -231,8 +231,7 @@ BOX_API uint64_t box_cpu_weight_to_shares(uint64_t weight);
 /* blockIO weight (10..1000) to io.weight (1..10000); 0 stays 0. */
 BOX_API uint64_t box_io_weight_to_v2(uint64_t weight);
 
-/* ---- the host
- * ----------------------------------------------------------------------------------------------- */
+/* ---- the host ------------------------------------------------------------------------------------------ */
 
 enum box_cgroup_mode {
     BOX_CGROUP_MODE_NONE = 0,   /* no cgroup file system is mounted here */
@@ -260,11 +259,12 @@ enum box_controller {
     BOX_CONTROLLER_SYSTEMD = 1 << 14, /* the v1 hierarchy name=systemd, which has no controller */
     BOX_CONTROLLER_UNIFIED = 1 << 15  /* the v2 hierarchy itself: freeze, kill, pressure, clone into */
 };
-/* What box_cgroup_create() makes for controllers == 0: enough for statistics, freezing, killing and device
- * rules. A controller that the limits need is always added. */
+/* What box_cgroup_create() makes for controllers == 0: enough to freeze, kill, account, and share the CPU
+ * between containers. A controller that the limits need is always added, and box_cgroup_apply() adds one
+ * later when it has to. */
 #define BOX_CONTROLLERS_DEFAULT                                                                     \
     (BOX_CONTROLLER_UNIFIED | BOX_CONTROLLER_CPU | BOX_CONTROLLER_CPUACCT | BOX_CONTROLLER_MEMORY | \
-     BOX_CONTROLLER_IO | BOX_CONTROLLER_PIDS | BOX_CONTROLLER_FREEZER | BOX_CONTROLLER_DEVICES)
+     BOX_CONTROLLER_IO | BOX_CONTROLLER_PIDS | BOX_CONTROLLER_FREEZER)
 
 /* Looks at this host: mounted hierarchies (/proc/self/mountinfo, statfs(2)), our own cgroup in each
  * (/proc/self/cgroup), and the controllers of each. A host without cgroups is no error (mode NONE). To be
@@ -292,8 +292,7 @@ BOX_API unsigned box_controller_from_name(const char *name);
  * nothing to move. */
 BOX_API int box_cgroup_host_make_room(const box_cgroup_host *host, box_error **err);
 
-/* ---- a cgroup
- * ----------------------------------------------------------------------------------------------- */
+/* ---- a cgroup ------------------------------------------------------------------------------------------ */
 
 enum box_cgroup_flags {
     /* A limit that cannot be had here (no such controller, file or right) is left out and reported by
@@ -388,8 +387,7 @@ BOX_API int box_cgroup_destroy(box_cgroup *cgroup, int timeout_ms, box_error **e
  * controllers are not safe to delegate. BOX_EUNSUPPORTED when the cgroup has neither. */
 BOX_API int box_cgroup_delegate(box_cgroup *cgroup, uid_t uid, gid_t gid, box_error **err);
 
-/* ---- statistics
- * --------------------------------------------------------------------------------------------- */
+/* ---- statistics ---------------------------------------------------------------------------------------- */
 
 #define BOX_CGROUP_UNLIMITED UINT64_MAX
 

@@ -36,14 +36,16 @@ struct box_limit_info {
     const char *raw;     /* the v2 file that it is kept as, for those marked [v2]; otherwise NULL */
     unsigned controller; /* BOX_CONTROLLER_*; 0: nothing is applied for it */
     int64_t min, max;
-    bool unlimited; /* -1 is allowed, and written "max" */
+    bool unlimited;  /* negative is allowed, and means no limit */
+    bool zero_unset; /* 0 is allowed, and means the same as unset: what engines write for "not given" */
 };
 extern const struct box_limit_info box_limit_table[BOX_LIMIT_COUNT];
 
-static inline bool box_limits_has(const box_limits *l, enum box_limit limit)
-{
-    return box_limits_get(l, limit, NULL) == 1;
-}
+/* Like box_limits_get(), but a zero that means "not given" counts as unset. */
+bool box_limits_wants(const box_limits *limits, enum box_limit limit, int64_t *value);
+
+/* The controller that a v2 file belongs to ("memory.high"); 0 for the files of the hierarchy itself. */
+unsigned box_controller_of_file(const char *file);
 
 /* The controllers that these limits need, as a mask. */
 unsigned box_limits_controllers(const box_limits *limits);
