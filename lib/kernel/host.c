@@ -46,6 +46,18 @@ static const struct {
     {"erofs.file", "mounts", "EROFS images from plain files"},
     {"fuse", "mounts", "File systems by programs (FUSE)"},
 
+    {"cgroup", "cgroups", "Control groups"},
+    {"cgroup.create", "cgroups", "Making cgroups"},
+    {"cgroup.cpu", "cgroups", "CPU limits"},
+    {"cgroup.cpuset", "cgroups", "CPU sets"},
+    {"cgroup.memory", "cgroups", "Memory limits"},
+    {"cgroup.pids", "cgroups", "Limits on the number of processes"},
+    {"cgroup.io", "cgroups", "I/O limits"},
+    {"cgroup.devices", "cgroups", "Device rules"},
+    {"cgroup.freezer", "cgroups", "Pausing (freezer)"},
+    {"cgroup.hugetlb", "cgroups", "Huge page limits"},
+    {"cgroup.pressure", "cgroups", "Pressure figures (PSI)"},
+
     {"capabilities", "confinement", "Capabilities"},
     {"seccomp", "confinement", "System call filters (seccomp)", ESSENTIAL},
     {"seccomp.notify", "confinement", "System call filters that ask a supervisor"},
@@ -221,6 +233,7 @@ box_host *box_host_probe(box_error **err)
     box_host_probe_system(h);
     box_host_probe_namespaces(h);
     box_host_probe_mounts(h);
+    box_host_probe_cgroups(h);
     box_host_probe_confine(h);
     box_host_probe_rootless(h);
     box_host_probe_libraries(h);

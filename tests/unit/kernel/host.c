@@ -218,6 +218,23 @@ Test(host, a_host_without_proc_is_an_error_that_says_so)
     in_child(probe_without_proc);
 }
 
+static int probe_without_cgroups(void)
+{
+    if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+        umount2("/sys/fs/cgroup", MNT_DETACH) < 0)
+        return 77;
+    _cleanup_(box_host) box_host *h = box_host_probe(NULL);
+
+    if (!h || state_of(h, "cgroup") != BOX_HOST_MISSING || state_of(h, "cgroup.create") == BOX_HOST_OK)
+        return 1;
+    return strstr(box_host_feature_remedy(box_host_find(h, "cgroup")), "mount") ? 0 : 2;
+}
+
+Test(host, a_host_without_cgroups_is_told_to_mount_them)
+{
+    in_child(probe_without_cgroups);
+}
+
 /* A filter in place of an old kernel. */
 Test(host, system_calls_that_a_filter_takes_away_are_missed)
 {
