@@ -37,7 +37,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <sys/types.h>
 
 #include <libbox/capability.h>
@@ -54,7 +53,7 @@ struct box_limits;   /* libbox/cgroup.h */
 struct box_seccomp;  /* libbox/seccomp.h */
 struct box_landlock; /* libbox/landlock.h */
 
-/* ---- Making one ---------------------------------------------------------------------------------------- */
+/* ---- Making one -------------------------------------------------------------------------------------- */
 
 /* A container with Docker's defaults: new mount, pid, network, ipc, uts and cgroup namespaces (and a user
  * namespace when the caller is not root, with its own ids as the container's root), fourteen capabilities,
@@ -80,13 +79,14 @@ BOX_API void box_spec_free(box_spec *spec);
  * ("linux.sysctl.net.ipv4.ip_forward"). Says nothing about what this host can do. */
 BOX_API int box_spec_check(const box_spec *spec, box_error **err);
 
-/* ---- The OCI document ---------------------------------------------------------------------------------- */
+/* ---- The OCI document -------------------------------------------------------------------------------- */
 
 /* Reads a document of OCI runtime-spec 1.0.0 to 1.3.x, such as a bundle's config.json. Nothing is added to
  * what it says. A relative root path stays relative: see box_spec_set_root(). What libbox does not know is
  * kept and written back; libbox's own fields stand under the key "libbox". Errors: BOX_EPARSE with the place
- * ("linux.resources.memory.limit: expected a number, found a string"), BOX_EUNSUPPORTED for another version,
- * BOX_ELIMIT above 4 MiB, 64 levels, or the length that an array may have. */
+ * ("linux.resources.memory.limit: expected an integer, found a string"), BOX_ESPEC for a value that no kernel
+ * takes, BOX_EUNSUPPORTED for another version, BOX_ELIMIT above 4 MiB, 64 levels, or the length that an array
+ * may have; those of open(2). */
 BOX_API int box_spec_load(const char *path, box_spec **spec, box_error **err);
 /* The same from memory; `text` need not end in NUL. */
 BOX_API int box_spec_parse(const char *text, size_t length, box_spec **spec, box_error **err);
@@ -97,7 +97,7 @@ BOX_API int box_spec_save(const box_spec *spec, const char *path, box_error **er
  * or a namespace that was given as a descriptor. */
 BOX_API int box_spec_format(const box_spec *spec, char **text, box_error **err);
 
-/* ---- The program --------------------------------------------------------------------------------------- */
+/* ---- The program ------------------------------------------------------------------------------------- */
 
 /* The program and its arguments; args[0] is looked up in the container's PATH when it has no slash.
  * process.args. */
@@ -153,7 +153,7 @@ BOX_API bool box_spec_get_terminal(const box_spec *spec);
 BOX_API int box_spec_set_init(box_spec *spec, bool init, box_error **err);
 BOX_API bool box_spec_get_init(const box_spec *spec);
 
-/* ---- The root file system ------------------------------------------------------------------------------ */
+/* ---- The root file system ---------------------------------------------------------------------------- */
 
 /* A directory of the host as the root. A relative path is taken from the caller's working directory as the
  * spec is carried out; a bundle's reader makes it absolute first. root.path. */
@@ -177,7 +177,7 @@ BOX_API int box_spec_set_root_propagation(box_spec *spec, const char *propagatio
 BOX_API const char *box_spec_get_root(const box_spec *spec);
 BOX_API bool box_spec_get_root_readonly(const box_spec *spec);
 
-/* ---- Mounts, in the order in which they are made ------------------------------------------------------- */
+/* ---- Mounts, in the order in which they are made ----------------------------------------------------- */
 
 /* Any mount: a type ("tmpfs", "proc", "bind" …), a source (may be NULL), a destination, and options as in
  * fstab(5), "nosuid,mode=755,size=64m" (may be NULL). OCI's options are known too ("rro", "tmpcopyup",
@@ -221,7 +221,7 @@ BOX_API size_t box_spec_count_mounts(const box_spec *spec);
 BOX_API int box_spec_get_mount(const box_spec *spec, size_t index, struct box_spec_mount *mount,
                                box_error **err);
 
-/* ---- Namespaces: namespaces(7) ------------------------------------------------------------------------- */
+/* ---- Namespaces: namespaces(7) ----------------------------------------------------------------------- */
 
 enum box_spec_namespace {
     BOX_SPEC_MOUNT_NAMESPACE = 0,
@@ -268,7 +268,7 @@ BOX_API const char *box_spec_get_domainname(const box_spec *spec);
 BOX_API int box_spec_set_time_offset(box_spec *spec, int clock, int64_t seconds, uint32_t nanoseconds,
                                      box_error **err);
 
-/* ---- Limits -------------------------------------------------------------------------------------------- */
+/* ---- Limits ------------------------------------------------------------------------------------------ */
 
 /* What the cgroup may use; NULL: nothing is set. linux.resources. */
 BOX_API int box_spec_set_limits(box_spec *spec, const struct box_limits *limits, box_error **err);
@@ -300,10 +300,13 @@ BOX_API int box_spec_set_ioprio(box_spec *spec, int ioclass, int level, box_erro
 BOX_API int box_spec_set_cpu_affinity(box_spec *spec, const char *initial, const char *running,
                                       box_error **err);
 
-/* ---- Confinement --------------------------------------------------------------------------------------- */
+/* ---- Confinement ------------------------------------------------------------------------------------- */
 
 /* The seccomp policy; NULL: no filter. linux.seccomp, seccomp(2). */
 BOX_API int box_spec_set_seccomp(box_spec *spec, const struct box_seccomp *policy, box_error **err);
+/* The library's own policy again, box_seccomp_new_default(): it follows the capabilities of the spec,
+ * whenever they are set. */
+BOX_API int box_spec_set_seccomp_default(box_spec *spec, box_error **err);
 /* NULL when there is none. */
 BOX_API const struct box_seccomp *box_spec_get_seccomp(const box_spec *spec);
 
@@ -319,6 +322,9 @@ BOX_API int box_spec_add_capability(box_spec *spec, const char *name, box_error 
 BOX_API int box_spec_drop_capability(box_spec *spec, const char *name, box_error **err);
 /* false: the spec leaves capabilities alone, and *sets is all zero. */
 BOX_API bool box_spec_get_capabilities(const box_spec *spec, struct box_capset *sets);
+/* Names of capabilities in a loaded document that this libbox does not know. They are kept, and never
+ * granted; OCI asks a runtime to warn of them. */
+BOX_API char *const *box_spec_get_unknown_capabilities(const box_spec *spec);
 
 /* Whether no execve(2) gains privileges. process.noNewPrivileges, PR_SET_NO_NEW_PRIVS of prctl(2). */
 BOX_API int box_spec_set_no_new_privileges(box_spec *spec, bool on, box_error **err);
@@ -371,7 +377,7 @@ enum box_spec_layer {
 /* A mask of enum box_spec_layer, in place of the one before. libbox.mayMiss. */
 BOX_API int box_spec_allow_missing(box_spec *spec, uint32_t layers, box_error **err);
 
-/* ---- Devices ------------------------------------------------------------------------------------------- */
+/* ---- Devices ----------------------------------------------------------------------------------------- */
 
 /* A device of the host, as `docker --device HOST:INSIDE:ACCESS`: its node in the container and a rule that
  * allows it. `inside` NULL: the same path; access of "r", "w" and "m", NULL: "rwm". A directory gives every
@@ -393,7 +399,7 @@ BOX_API int box_spec_set_default_devices(box_spec *spec, bool on, box_error **er
  * take over the host. */
 BOX_API int box_spec_set_privileged(box_spec *spec, box_error **err);
 
-/* ---- Hooks and annotations ----------------------------------------------------------------------------- */
+/* ---- Hooks and annotations --------------------------------------------------------------------------- */
 
 enum box_spec_hook {
     BOX_SPEC_HOOK_PRESTART = 0, /* deprecated by OCI for the next three */

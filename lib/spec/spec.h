@@ -1,9 +1,11 @@
-/* The spec as the rest of the library sees it: plain fields, filled by the setters of libbox/spec.h or from OCI JSON.
+/* The spec as the rest of the library sees it: plain fields, filled by the setters of libbox/spec.h or from
+ * OCI JSON.
  *
- * Strings and arrays are owned by the spec; a vector of strings ends in NULL and may be NULL when empty. Where the OCI
- * document tells "absent" from zero, a `has_` flag does so here. Fields that libbox adds to OCI's are kept under the
- * top-level key "libbox" of the JSON document, which other runtimes ignore; properties that libbox does not know are
- * kept in `unknown` and written back, so that loading and saving loses nothing. */
+ * Strings and arrays are owned by the spec; a vector of strings ends in NULL and may be NULL when empty.
+ * Where the OCI document tells "absent" from zero, a `has_` flag does so here. Fields that libbox adds to
+ * OCI's are kept under the top-level key "libbox" of the JSON document, which other runtimes ignore;
+ * properties that libbox does not know are kept with the document and written back, so that loading and
+ * saving loses nothing. */
 #ifndef BOX_SPEC_SPEC_H
 #define BOX_SPEC_SPEC_H
 
@@ -22,6 +24,7 @@ struct box_landlock; /* kernel/landlock_rules.h */
 struct box_idmap;    /* libbox/idmap.h */
 
 enum spec_root_kind {
+    SPEC_ROOT_NONE,      /* nothing said yet: box_spec_check() refuses to start such a spec */
     SPEC_ROOT_HOST,      /* the caller's own root: a confined child, no container */
     SPEC_ROOT_DIRECTORY, /* an existing directory */
     SPEC_ROOT_OVERLAY,   /* layers below, a writable directory above */
@@ -29,10 +32,10 @@ enum spec_root_kind {
 
 struct spec_root {
     enum spec_root_kind kind;
-    char *path;       /* directory, or for an overlay NULL */
+    char *path; /* directory, or for an overlay NULL */
     bool readonly;
-    char **lower;     /* overlay: layers, the topmost first */
-    char *upper;      /* overlay: NULL for a scratch upper on tmpfs that goes with the container */
+    char **lower; /* overlay: layers, the topmost first */
+    char *upper;  /* overlay: NULL for a scratch upper on tmpfs that goes with the container */
     char *work;
     uint64_t scratch_size; /* bytes for the scratch upper; 0: half the memory, as tmpfs(5) has it */
 };
@@ -67,9 +70,10 @@ struct spec_process {
     char **args;
     char *command_line; /* Windows only; kept for the round trip */
     char **env;
-    char *cwd;          /* NULL: "/" */
+    char *cwd; /* NULL: "/" */
     bool has_capabilities;
     struct box_capset capabilities;
+    char **unknown_capabilities; /* names of the document that this libbox has no number for; never granted */
     struct spec_rlimit *rlimits;
     size_t n_rlimits;
     bool no_new_privileges;
@@ -187,24 +191,29 @@ struct box_spec {
     struct box_limits *limits; /* linux.resources; NULL: none */
     char *rootfs_propagation;
     struct box_seccomp *seccomp; /* NULL: no filter */
+    bool seccomp_follows;        /* it is the default policy, made anew when the capabilities change */
     struct spec_pair *sysctl;
     size_t n_sysctl;
     char **masked_paths;
     char **readonly_paths;
     char *mount_label;
     bool has_personality;
-    uint64_t personality; /* personality(2) */
+    uint64_t personality;                                        /* personality(2) */
     struct json_object *intel_rdt, *net_devices, *memory_policy; /* checked by the schema only, or NULL */
 
     /* libbox's own */
-    bool init;             /* a minimal init as the first process */
-    bool new_keyring;      /* a session keyring of its own; the default */
+    bool init;        /* a minimal init as the first process */
+    bool new_keyring; /* a session keyring of its own; the default */
     struct box_landlock *landlock;
-    uint32_t may_miss;     /* enum spec_layer */
-    int preserve_fds;      /* fds 3 .. 3+n-1 of the process handed over by the caller's stdio object */
-    bool default_devices;  /* /dev/null and its like, ptmx, the fd links: the default with a root of its own */
+    uint32_t may_miss;    /* enum spec_layer */
+    int preserve_fds;     /* fds 3 .. 3+n-1 of the process handed over by the caller's stdio object */
+    bool default_devices; /* /dev/null and its like, ptmx, the fd links: the default with a root of its own */
 
-    struct json_object *unknown; /* what was in the document and is none of the above, as a tree of the same shape */
+    /* The document as it was loaded, and as this spec was written right after: what differs between the two
+     * is what only the document knows (unknown properties, spelling, explicit defaults), and
+     * box_spec_format() puts it back wherever the spec has not been changed since. Both NULL for a spec that
+     * was not loaded. */
+    struct json_object *document, *rendered;
 };
 
 /* OCI's name of a namespace kind ("mount", "pid", "network", …) and its CLONE_NEW* flag. */
