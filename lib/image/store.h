@@ -104,8 +104,10 @@ struct box_layer_record {
  * that an earlier boot left without syncing it is as good as not there. */
 int box_store_find_layer(const box_store *store, const struct box_digest *diff_id,
                          struct box_layer_record *record, box_error **err);
-/* Waits for the right to make this layer; the fd that holds it, or a BOX_E* code. */
-int box_store_lock_layer(const box_store *store, const struct box_digest *diff_id, box_error **err);
+/* Waits for the right to make this layer; the fd that holds it, or a BOX_E* code, BOX_EBUSY when the deadline
+ * passed. */
+int box_store_lock_layer(const box_store *store, const struct box_digest *diff_id,
+                         struct box_deadline deadline, box_error **err);
 void box_store_unlock_layer(const box_store *store, const struct box_digest *diff_id, int fd);
 /* Makes work's directory HEX, with diff/ in it, the layer: it is visible afterwards, but not yet synced. The
  * layer's lock must be held. */

@@ -119,12 +119,13 @@ static void lock_name(const struct box_digest *diff_id, char out[BOX_DIGEST_TEXT
     strcat(out, LOCK_SUFFIX);
 }
 
-int box_store_lock_layer(const box_store *store, const struct box_digest *diff_id, box_error **err)
+int box_store_lock_layer(const box_store *store, const struct box_digest *diff_id,
+                         struct box_deadline deadline, box_error **err)
 {
     char name[BOX_DIGEST_TEXT + sizeof(LOCK_SUFFIX)];
 
     lock_name(diff_id, name);
-    return box_lock_take(store->layersfd, name, BOX_LOCK_EXCLUSIVE, BOX_NEVER, err);
+    return box_lock_take(store->layersfd, name, BOX_LOCK_EXCLUSIVE, deadline, err);
 }
 
 void box_store_unlock_layer(const box_store *store, const struct box_digest *diff_id, int fd)

@@ -1,0 +1,32 @@
+/* From a blob to a layer of the store: digests, decompression, unpacking, and the moment it becomes visible.
+ */
+#ifndef BOX_IMAGE_LAYER_H
+#define BOX_IMAGE_LAYER_H
+
+#include <libbox/image.h>
+
+#include "base/digest.h"
+#include "image/store.h"
+
+/* Called now and then with the bytes of the blob that were read; anything but 0 cancels, with *err set. */
+typedef int box_layer_tick(void *data, uint64_t read, box_error **err);
+
+struct box_layer_input {
+    int fd; /* a file that holds the blob, at … */
+    uint64_t offset, size;
+    const struct box_digest *blob; /* what the blob must be; NULL: only the diff id counts */
+    const box_image_limits *limits;
+    box_layer_tick *tick; /* may be NULL */
+    void *tick_data;
+};
+
+/* Makes sure that a layer is in the store: 1 when it was there already, 0 when it has been unpacked, or an
+ * error, which leaves nothing visible. Several threads and processes may want the same layer: one unpacks it,
+ * the others wait. */
+int box_layer_make(struct box_store_work *work, const struct box_layer_input *input,
+                   const struct box_digest *diff_id, box_error **err);
+/* The same for a layer whose diff id is not known before. *size gets the length of its tar stream. */
+int box_layer_make_unknown(struct box_store_work *work, const struct box_layer_input *input,
+                           struct box_digest *diff_id, uint64_t *size, box_error **err);
+
+#endif

@@ -1,0 +1,69 @@
+/* What the files of the unpacker share; for unpack*.c alone. */
+#ifndef BOX_IMAGE_UNPACK_PARTS_H
+#define BOX_IMAGE_UNPACK_PARTS_H
+
+#include <limits.h>
+#include <sys/stat.h>
+
+#include "image/tar.h"
+#include "image/unpack.h"
+
+/* A directory whose mode and time are to be set when nothing more is put into it. */
+struct unpack_pending {
+    char *path;
+    dev_t dev;
+    ino_t ino;
+    mode_t mode;
+    struct timespec mtime;
+};
+
+struct unpack {
+    const struct box_unpack *how;
+    int rootfd;
+    struct box_source *stream;
+    struct box_tar *tar;
+    struct box_layer_record *record;
+    struct box_tar_entry entry;
+    uint64_t seen;       /* entries of the archive */
+    char name[PATH_MAX]; /* the entry's, without what means nothing; "" is the layer itself */
+
+    /* The directory that entries are put into at the moment. */
+    int parentfd; /* -1: none */
+    bool stale;   /* something was taken away, so that `parent` may mean another directory by now */
+    char parent[PATH_MAX];
+    /* From the outside in, each below the one before it. */
+    struct unpack_pending *pending;
+    size_t n_pending, pending_capacity;
+};
+
+/* Errors about the entry at hand, which becomes the subject. */
+int unpack_fail(const struct unpack *u, int code, box_error **err, const char *fmt, ...) BOX_PRINTF(4, 5);
+int unpack_fail_sys(const struct unpack *u, const char *call, box_error **err, const char *fmt, ...)
+    BOX_PRINTF(4, 5);
+
+/* Looks at the limits and lets the caller know; to be called now and then. */
+int unpack_tick(struct unpack *u, box_error **err);
+
+static inline bool unpack_is_whiteout(const struct stat *st)
+{
+    return S_ISCHR(st->st_mode) && st->st_rdev == 0;
+}
+
+/* Makes u->parentfd the directory that holds u->name, making what is missing; *leaf is the last component. */
+int unpack_enter_parent(struct unpack *u, const char **leaf, box_error **err);
+/* Makes the directory `name`, just made or found and open as fd, the one that entries are put into; takes fd
+ * over. */
+int unpack_enter(struct unpack *u, const char *name, int fd, mode_t mode, struct timespec mtime,
+                 box_error **err);
+/* Sets what is pending outside of the directory `path`, or everything when it is NULL. */
+int unpack_settle(struct unpack *u, const char *path, box_error **err);
+void unpack_forget(struct unpack *u);
+
+/* Takes away what stands in the place of the entry. *whiteout: it was one. */
+int unpack_clear(struct unpack *u, int dirfd, const char *leaf, bool *whiteout, box_error **err);
+int unpack_set_opaque(struct unpack *u, int dirfd, box_error **err);
+
+/* Puts the entry at hand on disk. */
+int unpack_entry(struct unpack *u, box_error **err);
+
+#endif
