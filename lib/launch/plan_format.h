@@ -31,7 +31,8 @@ enum plan_fixed_slot {
     SLOT_DEVPTS,  /* the container's devpts */
     SLOT_DEV,     /* the container's /dev */
     SLOT_CONSOLE, /* the pty peer */
-    SLOT_MASTER,  /* the pty master, where the monitor keeps it */
+    SLOT_CHANNEL, /* the monitor's end of a socket over which the terminal's master comes, and the other end */
+    SLOT_CHANNEL_SEND,
     SLOT_STATE,   /* the monitor's directory */
     SLOT_LOG,     /* where the monitor copies a terminal's output */
     SLOT_TARGET,  /* the mount target that was resolved last */

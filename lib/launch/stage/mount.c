@@ -1,0 +1,522 @@
+/* Mounts: making them detached, finding their targets inside the new root, attaching them.
+ *
+ * A target is resolved once, inside the root, to an O_PATH descriptor, and the mount is attached to that descriptor:
+ * nothing walks the path a second time, so a link that is swapped in meanwhile decides nothing (CVE-2021-30465). */
+#include "launch/stage/stage.h"
+
+#include <asm/errno.h>
+#include <asm/stat.h>
+#include <asm/statfs.h>
+#include <linux/fcntl.h>
+#include <linux/magic.h>
+#include <linux/mount.h>
+#include <linux/stat.h>
+
+#include "base/resolve.h"
+
+#define MS_PRIVATE_REC (0x4000 | (1 << 18))
+#define MS_SLAVE_REC   (0x4000 | (1 << 19))
+#define MNT_DETACH_    2
+#define S_IFMT_        0170000
+#define S_IFDIR_       0040000
+#define S_IFCHR_       0020000
+
+int stage_open_tree(struct stage *s, int dir, const char *path, unsigned flags)
+{
+    return (int)STAGE_TRY(s, open_tree, dir, path, flags | OPEN_TREE_CLOEXEC);
+}
+
+int stage_move_mount(struct stage *s, int fd, int target)
+{
+    return (int)STAGE_TRY(s, move_mount, fd, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH);
+}
+
+/* The kernel says in the file system context what it did not like. */
+static void read_log(struct stage *s, int fs)
+{
+    s->text[0] = 0;
+    long n = box_sys(read, fs, s->text, sizeof(s->text) - 1);
+    if (n <= 2)
+        return;
+    s->text[n] = 0;
+    if (s->text[n - 1] == '\n')
+        s->text[n - 1] = 0;
+    s->subject = s->text + 2; /* past "e " */
+}
+
+static int configure(struct stage *s, int fs, const char *source, const char *pairs, uint32_t size)
+{
+    if (source)
+        STAGE_TRY(s, fsconfig, fs, FSCONFIG_SET_STRING, "source", source, 0);
+    for (const char *at = pairs; at < pairs + size;) {
+        const char *key = at, *value = at + stage_strlen(key) + 1;
+        int flag = !*value;
+
+        STAGE_TRY(s, fsconfig, fs, flag ? FSCONFIG_SET_FLAG : FSCONFIG_SET_STRING, key, flag ? NULL : value, 0);
+        at = value + stage_strlen(value) + 1;
+    }
+    STAGE_TRY(s, fsconfig, fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0);
+    return 0;
+}
+
+int stage_new_fs(struct stage *s, const char *type, const char *source, const char *pairs, uint32_t size,
+                 uint64_t attrs)
+{
+    int fs = (int)STAGE_TRY(s, fsopen, type, FSOPEN_CLOEXEC);
+    int r = configure(s, fs, source, pairs, size);
+
+    if (r < 0) {
+        read_log(s, fs);
+        box_sys(close, fs);
+        return r;
+    }
+    long mount = box_sys(fsmount, fs, FSMOUNT_CLOEXEC, attrs);
+    s->call = "fsmount";
+    if (mount < 0)
+        read_log(s, fs);
+    box_sys(close, fs);
+    return (int)mount;
+}
+
+int stage_setattr(struct stage *s, int fd, const char *path, unsigned flags, uint64_t set, uint64_t clear,
+                  uint64_t propagation, int userns)
+{
+    struct mount_attr attr = {
+        .attr_set = set, .attr_clr = clear, .propagation = propagation, .userns_fd = userns >= 0 ? (uint64_t)userns : 0};
+
+    return (int)STAGE_TRY(s, mount_setattr, fd, path, flags, &attr, sizeof(attr));
+}
+
+STAGE_OP(PROPAGATION)
+{
+    STAGE_TRY(s, mount, NULL, "/", NULL, op->num, NULL);
+    return 0;
+}
+
+/* A file system's type, to be sure that what is called /proc is one. */
+static int is_fs(struct stage *s, int fd, long magic)
+{
+    struct statfs fs;
+
+    STAGE_TRY(s, fstatfs, fd, &fs);
+    return (long)fs.f_type == magic;
+}
+
+STAGE_OP(OPEN_SOURCE)
+{
+    int dir = op->slot2 >= 0 ? stage_slot(s, op->slot2) : AT_FDCWD;
+    const char *path = op->str ? stage_string(s, op->str) : "";
+
+    int fd = STAGE_DO(stage_open_tree(s, dir, path, (unsigned)op->num));
+    return stage_set_slot(s, op->slot, fd);
+}
+
+STAGE_OP(NEW_FS)
+{
+    const char *pairs = (const char *)s->plan + op->data;
+    int fd = stage_new_fs(s, stage_string(s, op->str), stage_string(s, op->str2), pairs, op->data_size, op->num);
+
+    if (fd < 0)
+        return fd;
+    return stage_set_slot(s, op->slot, fd);
+}
+
+/* ---- the overlay root ----------------------------------------------------------------------------------------- */
+
+static int open_path(struct stage *s, int dir, const char *path)
+{
+    s->subject = path;
+    return (int)STAGE_TRY(s, openat, dir, path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+}
+
+static void fd_path(char *buffer, size_t size, int fd, const char *below)
+{
+    buffer[0] = 0;
+    stage_append(buffer, size, "/proc/self/fd/");
+    stage_append_number(buffer, size, fd);
+    stage_append(buffer, size, below);
+}
+
+/* A tmpfs with an upper and a work directory in it. It has to be attached for the kernel to take it as an upper (before
+ * 6.15), so it goes over the old root, under what will be the new one, and is detached together with that. */
+static int scratch(struct stage *s, const struct plan_op *op, char *upper, char *work, size_t size)
+{
+    char pairs[64] = "size";
+    uint32_t used = 0;
+
+    if (op->num2) {
+        char *value = pairs + 5;
+        value[0] = 0;
+        stage_append_number(value, sizeof(pairs) - 5, (long)op->num2);
+        used = (uint32_t)(5 + stage_strlen(value) + 1);
+    }
+    int fd = STAGE_DO(stage_new_fs(s, "tmpfs", "scratch", pairs, used, 0));
+    STAGE_TRY(s, move_mount, fd, "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH);
+    STAGE_TRY(s, mkdirat, fd, "upper", 0755);
+    STAGE_TRY(s, mkdirat, fd, "work", 0700);
+    fd_path(upper, size, fd, "/upper");
+    fd_path(work, size, fd, "/work");
+    return 0;
+}
+
+static int add_lowers(struct stage *s, int fs, const struct plan_op *op)
+{
+    const char *at = (const char *)s->plan + op->data, *end = at + op->data_size;
+    char path[48];
+
+    for (; at < end; at += stage_strlen(at) + 1) {
+        const char *lower = at;
+
+        s->subject = at;
+        if (stage_strlen(lower) > 250 || (op->flags & OVERLAY_IDMAP)) { /* fsconfig's limit is 256 */
+            int fd = op->flags & OVERLAY_IDMAP ? STAGE_DO(stage_open_tree(s, AT_FDCWD, lower, OPEN_TREE_CLONE))
+                                               : STAGE_DO(open_path(s, AT_FDCWD, lower));
+            if (op->flags & OVERLAY_IDMAP)
+                STAGE_DO(stage_setattr(s, fd, "", AT_EMPTY_PATH, MOUNT_ATTR_IDMAP, 0, 0, stage_slot(s, op->slot2)));
+            fd_path(path, sizeof(path), fd, "");
+            lower = path;
+        }
+        STAGE_TRY(s, fsconfig, fs, FSCONFIG_SET_STRING, "lowerdir+", lower, 0);
+    }
+    return 0;
+}
+
+/* Before "lowerdir+" (6.7) all lowers are one string, of 255 bytes at most. Inside /proc/self/fd a lower is three or
+ * four bytes long. */
+static int joined_lowers(struct stage *s, int fs, const struct plan_op *op)
+{
+    const char *at = (const char *)s->plan + op->data, *end = at + op->data_size;
+    char joined[256] = "";
+
+    for (; at < end; at += stage_strlen(at) + 1) {
+        s->subject = at;
+        int fd = op->flags & OVERLAY_IDMAP ? STAGE_DO(stage_open_tree(s, AT_FDCWD, at, OPEN_TREE_CLONE))
+                                           : STAGE_DO(open_path(s, AT_FDCWD, at));
+        if (op->flags & OVERLAY_IDMAP)
+            STAGE_DO(stage_setattr(s, fd, "", AT_EMPTY_PATH, MOUNT_ATTR_IDMAP, 0, 0, stage_slot(s, op->slot2)));
+        if (*joined)
+            stage_append(joined, sizeof(joined), ":");
+        stage_append_number(joined, sizeof(joined), fd);
+    }
+    s->call = "lowerdir";
+    if (stage_strlen(joined) + 1 >= sizeof(joined))
+        return -E2BIG;
+    STAGE_TRY(s, chdir, "/proc/self/fd");
+    STAGE_TRY(s, fsconfig, fs, FSCONFIG_SET_STRING, "lowerdir", joined, 0);
+    return 0;
+}
+
+static int set_upper(struct stage *s, int fs, const struct plan_op *op, const char *key, const char *path)
+{
+    char buffer[64];
+
+    s->subject = path;
+    if (op->flags & OVERLAY_IDMAP && !(op->flags & OVERLAY_SCRATCH)) {
+        int fd = STAGE_DO(stage_open_tree(s, AT_FDCWD, path, OPEN_TREE_CLONE));
+        STAGE_DO(stage_setattr(s, fd, "", AT_EMPTY_PATH, MOUNT_ATTR_IDMAP, 0, 0, stage_slot(s, op->slot2)));
+        fd_path(buffer, sizeof(buffer), fd, "");
+        path = buffer;
+    } else if (stage_strlen(path) > 250) {
+        fd_path(buffer, sizeof(buffer), STAGE_DO(open_path(s, AT_FDCWD, path)), "");
+        path = buffer;
+    }
+    STAGE_TRY(s, fsconfig, fs, FSCONFIG_SET_STRING, key, path, 0);
+    return 0;
+}
+
+static int configure_overlay(struct stage *s, int fs, const struct plan_op *op, const char *upper, const char *work)
+{
+    STAGE_TRY(s, fsconfig, fs, FSCONFIG_SET_STRING, "source", "overlay", 0);
+    int r = add_lowers(s, fs, op);
+    if (r == -EINVAL)
+        r = joined_lowers(s, fs, op);
+    if (r < 0)
+        return r;
+    if (upper) {
+        STAGE_DO(set_upper(s, fs, op, "upperdir", upper));
+        STAGE_DO(set_upper(s, fs, op, "workdir", work));
+    }
+    if (op->flags & OVERLAY_USERXATTR)
+        STAGE_TRY(s, fsconfig, fs, FSCONFIG_SET_FLAG, "userxattr", NULL, 0);
+    if (op->flags & OVERLAY_VOLATILE)
+        STAGE_TRY(s, fsconfig, fs, FSCONFIG_SET_FLAG, "volatile", NULL, 0);
+    s->subject = NULL;
+    STAGE_TRY(s, fsconfig, fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0);
+    return 0;
+}
+
+STAGE_OP(OVERLAY)
+{
+    const char *upper = stage_string(s, op->str), *work = stage_string(s, op->str2);
+    char upper_path[64], work_path[64];
+
+    if (op->flags & OVERLAY_SCRATCH) {
+        STAGE_DO(scratch(s, op, upper_path, work_path, sizeof(upper_path)));
+        upper = upper_path;
+        work = work_path;
+    }
+    int fs = (int)STAGE_TRY(s, fsopen, "overlay", FSOPEN_CLOEXEC);
+    int r = configure_overlay(s, fs, op, upper, work);
+    if (r < 0) {
+        read_log(s, fs);
+        return r;
+    }
+    s->subject = NULL;
+    int fd = (int)STAGE_TRY(s, fsmount, fs, FSMOUNT_CLOEXEC, op->num);
+    box_sys(close, fs);
+    return stage_set_slot(s, op->slot, fd);
+}
+
+/* ---- attributes, targets, attaching ---------------------------------------------------------------------------- */
+
+STAGE_OP(SETATTR)
+{
+    unsigned flags = AT_EMPTY_PATH | (op->flags & SETATTR_RECURSIVE ? AT_RECURSIVE : 0);
+
+    STAGE_DO(stage_setattr(s, stage_slot(s, op->slot), "", flags, op->num, op->num2, op->num3, -1));
+    return 0;
+}
+
+STAGE_OP(IDMAP)
+{
+    unsigned flags = AT_EMPTY_PATH | (op->flags & SETATTR_RECURSIVE ? AT_RECURSIVE : 0);
+
+    STAGE_DO(stage_setattr(s, stage_slot(s, op->slot), "", flags, MOUNT_ATTR_IDMAP, 0, 0, stage_slot(s, op->slot2)));
+    return 0;
+}
+
+/* The new root goes on top of the old one; lookups still start below it until PIVOT. */
+STAGE_OP(ATTACH_ROOT)
+{
+    STAGE_TRY(s, move_mount, stage_slot(s, op->slot), "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH);
+    return 0;
+}
+
+static int is_directory(struct stage *s, int fd)
+{
+    struct stat st;
+
+    STAGE_TRY(s, newfstatat, fd, "", &st, AT_EMPTY_PATH);
+    return (st.st_mode & S_IFMT_) == S_IFDIR_;
+}
+
+STAGE_OP(TARGET)
+{
+    int directory = (op->flags & TARGET_DIRECTORY) != 0;
+    unsigned flags = s->resolve | (op->flags & TARGET_PROC ? BOX_RESOLVE_NO_SYMLINKS : 0);
+
+    if (op->flags & TARGET_LIKE_SOURCE)
+        directory = STAGE_DO(is_directory(s, stage_slot(s, op->slot)));
+    int fd = box_resolve_target(stage_slot(s, SLOT_ROOT), stage_string(s, op->str), directory, NULL, flags, NULL);
+    s->call = "openat2";
+    if (fd < 0)
+        return fd;
+    if (stage_slot(s, SLOT_TARGET) >= 0)
+        box_sys(close, stage_slot(s, SLOT_TARGET));
+    return stage_set_slot(s, SLOT_TARGET, fd);
+}
+
+STAGE_OP(ATTACH)
+{
+    STAGE_DO(stage_move_mount(s, stage_slot(s, op->slot), stage_slot(s, SLOT_TARGET)));
+    if (op->num) /* the descriptor is not needed again */
+        box_sys(close, stage_slot(s, op->slot));
+    return 0;
+}
+
+STAGE_OP(REMOUNT)
+{
+    int fd = box_resolve(stage_slot(s, SLOT_ROOT), stage_string(s, op->str), O_PATH, s->resolve);
+
+    s->call = "openat2";
+    if (fd < 0)
+        return fd;
+    unsigned flags = AT_EMPTY_PATH | (op->flags & SETATTR_RECURSIVE ? AT_RECURSIVE : 0);
+    int r = stage_setattr(s, fd, "", flags, op->num, op->num2, op->num3, -1);
+    box_sys(close, fd);
+    return r;
+}
+
+/* ---- devices, links, the private procfs ------------------------------------------------------------------------ */
+
+static int verify_device(struct stage *s, int fd, uint32_t type, uint64_t device)
+{
+    struct stat st;
+
+    STAGE_TRY(s, newfstatat, fd, "", &st, AT_EMPTY_PATH);
+    s->call = "device number";
+    return (st.st_mode & S_IFMT_) == type && st.st_rdev == device ? 0 : -ENODEV;
+}
+
+static int bind_device(struct stage *s, const struct plan_op *op)
+{
+    int source = STAGE_DO(stage_open_tree(s, AT_FDCWD, stage_string(s, op->str2), OPEN_TREE_CLONE));
+    STAGE_DO(verify_device(s, source, (uint32_t)op->num & S_IFMT_, op->num2));
+    int target = box_resolve_target(stage_slot(s, SLOT_ROOT), stage_string(s, op->str), 0, NULL, s->resolve, NULL);
+    s->call = "openat2";
+    if (target < 0)
+        return target;
+    int r = stage_move_mount(s, source, target);
+    box_sys(close, target);
+    box_sys(close, source);
+    return r;
+}
+
+STAGE_OP(MKNOD)
+{
+    char last[BOX_RESOLVE_NAME];
+    const char *name = stage_string(s, op->str);
+    int dir = stage_slot(s, SLOT_DEV);
+
+    if (op->flags & DEVICE_BIND)
+        return bind_device(s, op);
+    if (op->flags & DEVICE_PATH) {
+        dir = box_resolve_parent(stage_slot(s, SLOT_ROOT), name, last, s->resolve);
+        if (dir == -ENOENT) {
+            /* The directory is missing: make the way to it. */
+            char parent[256] = "";
+            stage_append(parent, sizeof(parent), name);
+            size_t n = stage_strlen(parent);
+            while (n > 1 && parent[n - 1] != '/')
+                n--;
+            parent[n] = 0;
+            int made = box_resolve_mkdirs(stage_slot(s, SLOT_ROOT), parent, NULL, s->resolve, NULL);
+            if (made >= 0)
+                box_sys(close, made);
+            dir = box_resolve_parent(stage_slot(s, SLOT_ROOT), name, last, s->resolve);
+        }
+        s->call = "openat2";
+        if (dir < 0)
+            return dir;
+        name = last;
+        box_sys(unlinkat, dir, name, 0);
+    }
+    STAGE_TRY(s, mknodat, dir, name, (uint32_t)op->num, op->num2);
+    if (op->num3 || op->num4)
+        STAGE_TRY(s, fchownat, dir, name, op->num3, op->num4, AT_SYMLINK_NOFOLLOW);
+    if (op->flags & DEVICE_PATH)
+        box_sys(close, dir);
+    return 0;
+}
+
+STAGE_OP(SYMLINK)
+{
+    char last[BOX_RESOLVE_NAME];
+    int dir = box_resolve_parent(stage_slot(s, SLOT_ROOT), stage_string(s, op->str2), last, s->resolve);
+
+    s->call = "openat2";
+    if (dir < 0)
+        return dir;
+    long r = box_sys(symlinkat, stage_string(s, op->str), dir, last);
+    box_sys(close, dir);
+    s->call = "symlinkat";
+    return r < 0 && r != -EEXIST ? (int)r : 0;
+}
+
+#define DEV_NULL ((1u << 8) | 3u)
+
+STAGE_OP(NULL_DEVICE)
+{
+    int dev = stage_slot(s, SLOT_DEV);
+    int fd = dev >= 0 ? (int)box_sys(openat, dev, "null", O_PATH | O_NOFOLLOW | O_CLOEXEC) : -1;
+
+    (void)op;
+    if (fd >= 0 && verify_device(s, fd, S_IFCHR_, DEV_NULL) < 0) {
+        box_sys(close, fd);
+        fd = -1;
+    }
+    if (fd < 0) { /* before PIVOT this path is the host's */
+        fd = (int)STAGE_TRY(s, openat, AT_FDCWD, "/dev/null", O_PATH | O_NOFOLLOW | O_CLOEXEC);
+        STAGE_DO(verify_device(s, fd, S_IFCHR_, DEV_NULL));
+    }
+    return stage_set_slot(s, SLOT_NULL, fd);
+}
+
+STAGE_OP(PRIVATE_PROC)
+{
+    int fd = stage_new_fs(s, "proc", "proc", NULL, 0, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+
+    (void)op;
+    if (fd == -EPERM || fd == -EBUSY) /* a user namespace where /proc is covered: what is there, if it is one */
+        fd = (int)STAGE_TRY(s, openat, AT_FDCWD, "/proc", O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0)
+        return fd;
+    s->call = "file system type";
+    if (STAGE_DO(is_fs(s, fd, PROC_SUPER_MAGIC)) != 1)
+        return -EXDEV;
+    return stage_set_slot(s, SLOT_PROC, fd);
+}
+
+/* Covers a path with an empty directory or with /dev/null, each an inode that libbox made or verified
+ * (CVE-2025-31133). What does not exist needs no mask. */
+STAGE_OP(MASK)
+{
+    const char *path = stage_string(s, op->str);
+    int target = box_resolve(stage_slot(s, SLOT_ROOT), path, O_PATH, s->resolve);
+
+    s->call = "openat2";
+    if (target == -ENOENT || target == -ENOTDIR)
+        return 0;
+    if (target < 0)
+        return target;
+    int cover = STAGE_DO(is_directory(s, target))
+                    ? STAGE_DO(stage_new_fs(s, "tmpfs", "tmpfs", "size\0" "0\0mode\0" "0555", 15,
+                                            MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC))
+                    : STAGE_DO(stage_open_tree(s, stage_slot(s, SLOT_NULL), "", OPEN_TREE_CLONE | AT_EMPTY_PATH));
+    int r = stage_move_mount(s, cover, target);
+    box_sys(close, cover);
+    box_sys(close, target);
+    return r;
+}
+
+STAGE_OP(READONLY_PATH)
+{
+    int target = box_resolve(stage_slot(s, SLOT_ROOT), stage_string(s, op->str), O_PATH, s->resolve);
+
+    s->call = "openat2";
+    if (target == -ENOENT || target == -ENOTDIR)
+        return 0;
+    if (target < 0)
+        return target;
+    int tree = STAGE_DO(stage_open_tree(s, target, "", OPEN_TREE_CLONE | AT_EMPTY_PATH | AT_RECURSIVE));
+    STAGE_DO(stage_setattr(s, tree, "", AT_EMPTY_PATH | AT_RECURSIVE, MOUNT_ATTR_RDONLY, 0, 0, -1));
+    int r = stage_move_mount(s, tree, target);
+    box_sys(close, tree);
+    box_sys(close, target);
+    return r;
+}
+
+/* Only ever through the private procfs, beneath it, by no link and across no mount: nothing that the root holds can
+ * send the write elsewhere (CVE-2025-52881, CVE-2019-16884). */
+STAGE_OP(SYSCTL)
+{
+    const char *path = stage_string(s, op->str), *value = stage_string(s, op->str2);
+    int fd = box_resolve(stage_slot(s, SLOT_PROC), path, O_WRONLY | O_NOFOLLOW,
+                         s->resolve | BOX_RESOLVE_BENEATH | BOX_RESOLVE_NO_SYMLINKS | BOX_RESOLVE_NO_XDEV);
+
+    s->call = "openat2";
+    if (fd < 0)
+        return fd;
+    STAGE_TRY(s, write, fd, value, stage_strlen(value));
+    box_sys(close, fd);
+    return 0;
+}
+
+STAGE_OP(PIVOT)
+{
+    (void)op;
+    /* The mount, not the directory below it: the descriptor's own view. */
+    STAGE_TRY(s, fchdir, stage_slot(s, SLOT_ROOT));
+    STAGE_TRY(s, pivot_root, ".", ".");
+    /* The old root now lies over the new one. Nothing done to it may reach the host. */
+    STAGE_TRY(s, mount, NULL, ".", NULL, MS_SLAVE_REC, NULL);
+    STAGE_TRY(s, umount2, ".", MNT_DETACH_);
+    STAGE_TRY(s, chdir, "/");
+    return 0;
+}
+
+STAGE_OP(ROOT_READONLY)
+{
+    (void)op;
+    return stage_setattr(s, stage_slot(s, SLOT_ROOT), "", AT_EMPTY_PATH, MOUNT_ATTR_RDONLY, 0, 0, -1);
+}

@@ -1,0 +1,441 @@
+/* The process itself: terminal, descriptors, limits, ids, capabilities, filters, and the exec.
+ *
+ * The order is the plan's: bounding set, then ids, then capabilities, no_new_privs, Landlock, and the seccomp filter
+ * last, so that each is done while the right to do it is still there and the filter need allow nothing but the exec. */
+#include "launch/stage/stage.h"
+
+#include <asm/errno.h>
+#include <asm/ioctls.h>
+#include <asm/stat.h>
+#include <asm/statfs.h>
+#include <asm/termbits.h>
+#include <linux/capability.h>
+#include <linux/fcntl.h>
+#include <linux/filter.h>
+#include <linux/landlock.h>
+#include <linux/magic.h>
+#include <linux/mman.h>
+#include <linux/mount.h>
+#include <linux/prctl.h>
+#include <linux/seccomp.h>
+#include <linux/stat.h>
+
+#include "base/resolve.h"
+
+struct stage_winsize {
+    uint16_t rows, columns, x, y;
+};
+
+/* ---- terminal -------------------------------------------------------------------------------------------------- */
+
+static int open_ptmx(struct stage *s, const struct plan_op *op)
+{
+    struct statfs fs;
+    int devpts = stage_slot(s, SLOT_DEVPTS);
+
+    if (!(op->flags & PTY_HOST_PTMX) && devpts < 0) { /* in a joined container: what is mounted there, if it is one */
+        devpts = (int)box_sys(openat, AT_FDCWD, "/dev/pts", O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        if (devpts >= 0 && (box_sys(fstatfs, devpts, &fs) < 0 || fs.f_type != DEVPTS_SUPER_MAGIC)) {
+            box_sys(close, devpts);
+            devpts = -1;
+        }
+    }
+    s->subject = "ptmx";
+    if (devpts >= 0)
+        return (int)STAGE_TRY(s, openat, devpts, "ptmx", O_RDWR | O_NOCTTY | O_NOFOLLOW | O_CLOEXEC);
+    s->subject = "/dev/ptmx";
+    return (int)STAGE_TRY(s, openat, AT_FDCWD, "/dev/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC);
+}
+
+/* The peer comes from the master by ioctl, never from a path in the container (CVE-2025-52565). */
+STAGE_OP(PTY)
+{
+    struct stage_winsize size = {(uint16_t)op->num, (uint16_t)op->num2, 0, 0};
+    int unlocked = 0;
+    int master = STAGE_DO(open_ptmx(s, op));
+
+    STAGE_TRY(s, ioctl, master, TIOCSPTLCK, &unlocked);
+    int peer = (int)STAGE_TRY(s, ioctl, master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
+    if (size.rows || size.columns)
+        STAGE_TRY(s, ioctl, master, TIOCSWINSZ, &size);
+    box_sys(fchown, peer, op->num3, -1);
+    if (op->flags & PTY_CONSOLE) {
+        int target = box_resolve_target(stage_slot(s, SLOT_ROOT), "/dev/console", 0, NULL,
+                                        s->resolve | BOX_RESOLVE_NO_SYMLINKS, NULL);
+        s->call = "openat2";
+        s->subject = "/dev/console";
+        if (target < 0)
+            return target;
+        int tree = STAGE_DO(stage_open_tree(s, peer, "", OPEN_TREE_CLONE | AT_EMPTY_PATH));
+        STAGE_DO(stage_move_mount(s, tree, target));
+        box_sys(close, tree);
+        box_sys(close, target);
+    }
+    if (op->flags & PTY_TO_HOST) {
+        struct stage_message m = {.kind = STAGE_PTY};
+        STAGE_DO(stage_send(s, &m, master));
+        box_sys(close, master);
+    } else { /* to the monitor, which copies what it shows to the log */
+        int to_host = s->socket;
+        struct stage_message m = {.kind = STAGE_PTY};
+
+        s->socket = stage_slot(s, SLOT_CHANNEL_SEND);
+        int r = stage_send(s, &m, master);
+        s->socket = to_host;
+        if (r < 0)
+            return r;
+        box_sys(close, stage_slot(s, SLOT_CHANNEL_SEND));
+        s->slots[SLOT_CHANNEL_SEND] = -1;
+        box_sys(close, master);
+    }
+    STAGE_DO(stage_set_slot(s, SLOT_CONSOLE, peer));
+    for (int i = SLOT_STDIN; i <= SLOT_STDERR; i++)
+        STAGE_DO(stage_set_slot(s, i, peer));
+    return 0;
+}
+
+STAGE_OP(TERMINAL)
+{
+    (void)op;
+    STAGE_TRY(s, ioctl, stage_slot(s, SLOT_CONSOLE), TIOCSCTTY, 0);
+    return 0;
+}
+
+/* data: pairs of number and slot. First every source is copied out of the way, then each goes to its number. */
+STAGE_OP(STREAMS)
+{
+    const int32_t *pairs = (const int32_t *)(s->plan + op->data);
+    uint32_t n = op->data_size / (2 * sizeof(int32_t));
+    int above = 3;
+
+    for (uint32_t i = 0; i < n; i++)
+        if (pairs[2 * i] >= above)
+            above = pairs[2 * i] + 1;
+    for (uint32_t i = 0; i < n; i++) {
+        int slot = pairs[2 * i + 1];
+
+        if (stage_slot(s, slot) < 0)
+            continue;
+        STAGE_DO(stage_set_slot(s, slot, (int)STAGE_TRY(s, fcntl, stage_slot(s, slot), F_DUPFD_CLOEXEC, above)));
+    }
+    /* The socket and whatever else the rest needs may sit on a number that is wanted. */
+    s->socket = (int)STAGE_TRY(s, fcntl, s->socket, F_DUPFD_CLOEXEC, above);
+    for (int i = SLOT_ROOT; i < PLAN_SLOTS; i++)
+        if (i < SLOT_FREE && s->slots[i] >= 0 && s->slots[i] < above)
+            s->slots[i] = (int)STAGE_TRY(s, fcntl, s->slots[i], F_DUPFD_CLOEXEC, above);
+    for (uint32_t i = 0; i < n; i++)
+        if (stage_slot(s, pairs[2 * i + 1]) >= 0)
+            STAGE_TRY(s, dup3, stage_slot(s, pairs[2 * i + 1]), pairs[2 * i], 0);
+    return 0;
+}
+
+/* ---- what is read and written through /proc --------------------------------------------------------------------- */
+
+static int write_self(struct stage *s, const char *name, const char *text)
+{
+    char path[96] = "";
+
+    stage_append_number(path, sizeof(path), box_sys(getpid));
+    stage_append(path, sizeof(path), "/");
+    stage_append(path, sizeof(path), name);
+    int fd = box_resolve(stage_slot(s, SLOT_PROC), path, O_WRONLY | O_NOFOLLOW,
+                         s->resolve | BOX_RESOLVE_BENEATH | BOX_RESOLVE_NO_SYMLINKS | BOX_RESOLVE_NO_XDEV);
+    s->call = "openat2";
+    s->subject = name;
+    if (fd < 0)
+        return fd;
+    STAGE_TRY(s, write, fd, text, stage_strlen(text));
+    box_sys(close, fd);
+    return 0;
+}
+
+STAGE_OP(OOM_SCORE)
+{
+    return write_self(s, "oom_score_adj", stage_string(s, op->str));
+}
+
+STAGE_OP(EXEC_LABEL)
+{
+    char name[64] = "attr/";
+
+    stage_append(name, sizeof(name), stage_string(s, op->str));
+    return write_self(s, name, stage_string(s, op->str2));
+}
+
+STAGE_OP(CHDIR)
+{
+    const char *path = stage_string(s, op->str);
+    static char now[4096];
+    long r = box_sys(chdir, path);
+
+    if (r == -ENOENT && stage_slot(s, SLOT_ROOT) >= 0) { /* an image may name a working directory that it lacks */
+        int made = box_resolve_mkdirs(stage_slot(s, SLOT_ROOT), path, NULL, s->resolve, NULL);
+        s->call = "mkdirat";
+        if (made < 0)
+            return made;
+        box_sys(close, made);
+        r = box_sys(chdir, path);
+    }
+    s->call = "chdir";
+    if (r < 0)
+        return (int)r;
+    /* A directory outside the root shows itself by a path that does not begin with a slash (CVE-2024-21626). */
+    STAGE_TRY(s, getcwd, now, sizeof(now));
+    s->call = "getcwd";
+    return now[0] == '/' ? 0 : -EXDEV;
+}
+
+/* ---- limits and scheduling --------------------------------------------------------------------------------------- */
+
+STAGE_OP(KEYRING)
+{
+    (void)op;
+    STAGE_TRY(s, keyctl, 1 /* KEYCTL_JOIN_SESSION_KEYRING */, NULL);
+    return 0;
+}
+
+STAGE_OP(RLIMIT)
+{
+    uint64_t limit[2] = {op->num2, op->num3};
+
+    STAGE_TRY(s, prlimit64, 0, op->num, limit, NULL);
+    return 0;
+}
+
+STAGE_OP(SCHEDULER)
+{
+    STAGE_TRY(s, sched_setattr, 0, s->plan + op->data, 0);
+    return 0;
+}
+
+STAGE_OP(IO_PRIORITY)
+{
+    STAGE_TRY(s, ioprio_set, 1 /* IOPRIO_WHO_PROCESS */, 0, op->num);
+    return 0;
+}
+
+STAGE_OP(AFFINITY)
+{
+    STAGE_TRY(s, sched_setaffinity, 0, op->data_size, s->plan + op->data);
+    return 0;
+}
+
+STAGE_OP(PERSONALITY)
+{
+    STAGE_TRY(s, personality, op->num);
+    return 0;
+}
+
+STAGE_OP(UMASK)
+{
+    box_sys(umask, op->num);
+    (void)s;
+    return 0;
+}
+
+/* ---- ids and capabilities ---------------------------------------------------------------------------------------- */
+
+STAGE_OP(BOUNDING)
+{
+    for (int cap = 0; cap < 64; cap++) {
+        if (op->num & (1ull << cap))
+            continue;
+        long r = box_sys(prctl, PR_CAPBSET_DROP, cap, 0, 0, 0);
+        s->call = "prctl PR_CAPBSET_DROP";
+        if (r == -EINVAL)
+            break; /* past the last that this kernel knows */
+        if (r < 0)
+            return (int)r;
+    }
+    return 0;
+}
+
+STAGE_OP(IDS)
+{
+    uint32_t n = op->data_size / sizeof(uint32_t);
+
+    STAGE_TRY(s, prctl, PR_SET_KEEPCAPS, 1, 0, 0, 0);
+    if (!(op->flags & IDS_KEEP_GROUPS)) {
+        long r = box_sys(setgroups, n, n ? s->plan + op->data : NULL);
+        s->call = "setgroups";
+        if (r < 0 && (n || r != -EPERM)) /* a user namespace with one id has no groups to set */
+            return (int)r;
+    }
+    STAGE_TRY(s, setresgid, op->num2, op->num2, op->num2);
+    STAGE_TRY(s, setresuid, op->num, op->num, op->num);
+    STAGE_TRY(s, prctl, PR_SET_KEEPCAPS, 0, 0, 0, 0);
+    return 0;
+}
+
+STAGE_OP(CAPABILITIES)
+{
+    const struct plan_caps *caps = (const struct plan_caps *)(s->plan + op->data);
+    struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
+    struct __user_cap_data_struct data[2] = {
+        {(uint32_t)caps->effective, (uint32_t)caps->permitted, (uint32_t)caps->inheritable},
+        {(uint32_t)(caps->effective >> 32), (uint32_t)(caps->permitted >> 32), (uint32_t)(caps->inheritable >> 32)},
+    };
+
+    box_sys(prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+    STAGE_TRY(s, capset, &header, data);
+    for (int cap = 0; cap < 64; cap++)
+        if (caps->ambient & (1ull << cap))
+            STAGE_TRY(s, prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, cap, 0, 0);
+    return 0;
+}
+
+STAGE_OP(NO_NEW_PRIVS)
+{
+    (void)op;
+    STAGE_TRY(s, prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+    return 0;
+}
+
+/* ---- Landlock and seccomp ----------------------------------------------------------------------------------------- */
+
+STAGE_OP(LANDLOCK)
+{
+    int fd = (int)STAGE_TRY(s, landlock_create_ruleset, s->plan + op->data, op->data_size, 0);
+
+    return stage_set_slot(s, op->slot, fd);
+}
+
+STAGE_OP(LANDLOCK_PATH)
+{
+    struct {
+        uint64_t access;
+        int32_t fd;
+    } __attribute__((packed)) rule = {op->num, -1};
+    struct stat st;
+    int own = op->slot2 < 0;
+
+    rule.fd = own ? (int)STAGE_TRY(s, openat, AT_FDCWD, stage_string(s, op->str), O_PATH | O_CLOEXEC)
+                  : stage_slot(s, op->slot2);
+    STAGE_TRY(s, newfstatat, rule.fd, "", &st, AT_EMPTY_PATH);
+    if (!S_ISDIR(st.st_mode)) /* rights that only directories have are EINVAL on a file */
+        rule.access &= op->num2;
+    STAGE_TRY(s, landlock_add_rule, stage_slot(s, op->slot), 1 /* LANDLOCK_RULE_PATH_BENEATH */, &rule, 0);
+    if (own)
+        box_sys(close, rule.fd);
+    return 0;
+}
+
+STAGE_OP(LANDLOCK_PORT)
+{
+    uint64_t rule[2] = {op->num2, op->num}; /* access, port */
+
+    STAGE_TRY(s, landlock_add_rule, stage_slot(s, op->slot), 2 /* LANDLOCK_RULE_NET_PORT */, rule, 0);
+    return 0;
+}
+
+STAGE_OP(LANDLOCK_RESTRICT)
+{
+    STAGE_TRY(s, landlock_restrict_self, stage_slot(s, op->slot), op->num);
+    return 0;
+}
+
+STAGE_OP(HOLD)
+{
+    struct stage_message m = {.kind = STAGE_HELD};
+    char go;
+
+    (void)op;
+    STAGE_DO(stage_send(s, &m, -1));
+    long n = STAGE_TRY(s, read, stage_slot(s, SLOT_HOLD), &go, 1);
+    return n == 1 ? 0 : -ECANCELED;
+}
+
+static int ready(struct stage *s)
+{
+    struct stage_message m = {.kind = STAGE_READY, .value = s->applied};
+
+    return stage_send(s, &m, -1);
+}
+
+STAGE_OP(SECCOMP)
+{
+    struct sock_fprog program = {(unsigned short)(op->data_size / sizeof(struct sock_filter)),
+                                 (struct sock_filter *)(uintptr_t)(s->plan + op->data)};
+    uint64_t flags = op->num;
+
+    if (op->flags & SECCOMP_SEND_LISTENER)
+        flags |= SECCOMP_FILTER_FLAG_NEW_LISTENER;
+    long fd = STAGE_TRY(s, seccomp, SECCOMP_SET_MODE_FILTER, flags, &program);
+    if (op->flags & SECCOMP_SEND_LISTENER) {
+        struct stage_message m = {.kind = STAGE_LISTENER};
+        STAGE_DO(stage_send(s, &m, (int)fd));
+        box_sys(close, fd);
+    }
+    return 0;
+}
+
+/* ---- exec -------------------------------------------------------------------------------------------------------- */
+
+/* The strings of the plan as a vector of pointers, on fresh pages. */
+static int vector(struct stage *s, uint32_t offset, uint32_t n, const char ***out)
+{
+    long at = STAGE_TRY(s, mmap, NULL, ((uint64_t)n + 1) * sizeof(char *), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    const char **v = (const char **)at, *p = stage_string(s, offset);
+
+    for (uint32_t i = 0; i < n; i++) {
+        v[i] = p;
+        p += stage_strlen(p) + 1;
+    }
+    v[n] = NULL;
+    *out = v;
+    return 0;
+}
+
+/* As execvp(3): the directories of PATH in order; a file that may not be run is remembered, the search goes on. */
+static int search(struct stage *s, const char *path, const char *program, const char **args, const char **env)
+{
+    static char buffer[4096];
+    int result = -ENOENT;
+
+    while (*path) {
+        size_t n = 0;
+        while (*path && *path != ':' && n < sizeof(buffer) - 2)
+            buffer[n++] = *path++;
+        while (*path && *path != ':')
+            path++;
+        if (*path)
+            path++;
+        if (!n)
+            continue; /* an empty component would be the working directory: never */
+        buffer[n++] = '/';
+        buffer[n] = 0;
+        stage_append(buffer, sizeof(buffer), program);
+        long r = box_sys(execve, buffer, args, env);
+        if (r != -ENOENT && r != -ENOTDIR)
+            result = (int)r;
+        if (result != -ENOENT && result != -EACCES) {
+            s->subject = buffer;
+            return result;
+        }
+    }
+    return result;
+}
+
+STAGE_OP(EXEC)
+{
+    const struct plan_exec *exec = (const struct plan_exec *)(s->plan + op->data);
+    const char *program = stage_string(s, op->str), **args, **env;
+    uint64_t none = 0;
+    int has_slash = 0;
+
+    STAGE_DO(vector(s, exec->args, exec->n_args, &args));
+    STAGE_DO(vector(s, exec->env, exec->n_env, &env));
+    for (const char *p = program; *p; p++)
+        has_slash |= *p == '/';
+    STAGE_DO(ready(s));
+    box_sys(rt_sigprocmask, 2 /* SIG_SETMASK */, &none, NULL, sizeof(none));
+    s->call = "execve";
+    if (exec->program_slot)
+        return (int)box_sys(execveat, stage_slot(s, (int)exec->program_slot - 1), "", args, env, AT_EMPTY_PATH);
+    if (!has_slash && exec->path)
+        return search(s, stage_string(s, exec->path), program, args, env);
+    long r = box_sys(execve, program, args, env);
+    if (r == -ENOENT && box_sys(faccessat, AT_FDCWD, program, 0) == 0)
+        s->call = "execve: its interpreter";
+    return (int)r;
+}
