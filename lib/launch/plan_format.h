@@ -16,6 +16,7 @@
 #define PLAN_MAGIC    0x314e4c50u /* "PLN1" */
 #define PLAN_VERSION  1u
 #define PLAN_SLOTS    2048
+#define SLOT_EXTRA    1024 /* slot SLOT_EXTRA + n is what the payload gets as its descriptor n, from 3 on */
 #define PLAN_NO_SLOT  (-1)
 #define PLAN_MAX_SIZE (64u << 20)
 
@@ -40,7 +41,8 @@ enum plan_fixed_slot {
     SLOT_CGROUP,  /* 12 slots: descriptors of cgroup.procs */
     SLOT_REPORT = SLOT_CGROUP + 12, /* where an init tells how the payload ended */
     SLOT_HOLD,    /* a descriptor to read one byte from before the payload is executed */
-    SLOT_FREE,    /* the first that a plan may use as it likes */
+    SLOT_JOIN,    /* a pidfd whose namespaces are joined */
+    SLOT_FREE,    /* the first that a plan may use as it likes, up to SLOT_EXTRA */
 };
 
 /* X(name, what a person reads when the step fails) */
@@ -180,6 +182,7 @@ struct stage_message {
 #define OVERLAY_SCRATCH   PLAN_OP_FLAG(1)
 #define OVERLAY_VOLATILE  PLAN_OP_FLAG(2)
 #define OVERLAY_IDMAP     PLAN_OP_FLAG(3) /* slot2 = user namespace */
+#define OVERLAY_DETACHED  PLAN_OP_FLAG(4) /* nothing may be attached: the mount namespace is the host's */
 /* SETATTR: slot, num = set, num2 = clear, num3 = propagation; */
 #define SETATTR_RECURSIVE PLAN_OP_FLAG(0)
 /* TARGET: str = path in the root; result in SLOT_TARGET */
@@ -196,7 +199,7 @@ struct stage_message {
 #define PTY_TO_MONITOR PLAN_OP_FLAG(1)
 #define PTY_CONSOLE    PLAN_OP_FLAG(2) /* bind it over /dev/console */
 #define PTY_HOST_PTMX  PLAN_OP_FLAG(3) /* from the host's /dev/ptmx: there is no devpts of the container's */
-/* STREAMS: data = pairs of int32 {number, slot} */
+/* STREAMS: slots 0 to 2, and those from SLOT_EXTRA + 3 on, become the descriptors of these numbers */
 /* IDS: num = uid, num2 = gid, data = gids (uint32_t) */
 #define IDS_KEEP_GROUPS PLAN_OP_FLAG(0)
 /* CAPABILITIES: data = struct plan_caps */

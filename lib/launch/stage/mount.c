@@ -151,7 +151,8 @@ static int scratch(struct stage *s, const struct plan_op *op, char *upper, char 
         used = (uint32_t)(5 + stage_strlen(value) + 1);
     }
     int fd = STAGE_DO(stage_new_fs(s, "tmpfs", "scratch", pairs, used, 0));
-    STAGE_TRY(s, move_mount, fd, "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH);
+    if (!(op->flags & OVERLAY_DETACHED))
+        STAGE_TRY(s, move_mount, fd, "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH);
     STAGE_TRY(s, mkdirat, fd, "upper", 0755);
     STAGE_TRY(s, mkdirat, fd, "work", 0700);
     fd_path(upper, size, fd, "/upper");

@@ -101,31 +101,25 @@ STAGE_OP(TERMINAL)
     return 0;
 }
 
-/* data: pairs of number and slot. First every source is copied out of the way, then each goes to its number. */
+/* First every source is copied out of the way, then each goes to its number. */
 STAGE_OP(STREAMS)
 {
-    const int32_t *pairs = (const int32_t *)(s->plan + op->data);
-    uint32_t n = op->data_size / (2 * sizeof(int32_t));
     int above = 3;
 
-    for (uint32_t i = 0; i < n; i++)
-        if (pairs[2 * i] >= above)
-            above = pairs[2 * i] + 1;
-    for (uint32_t i = 0; i < n; i++) {
-        int slot = pairs[2 * i + 1];
-
-        if (stage_slot(s, slot) < 0)
-            continue;
-        STAGE_DO(stage_set_slot(s, slot, (int)STAGE_TRY(s, fcntl, stage_slot(s, slot), F_DUPFD_CLOEXEC, above)));
-    }
-    /* The socket and whatever else the rest needs may sit on a number that is wanted. */
-    s->socket = (int)STAGE_TRY(s, fcntl, s->socket, F_DUPFD_CLOEXEC, above);
-    for (int i = SLOT_ROOT; i < PLAN_SLOTS; i++)
-        if (i < SLOT_FREE && s->slots[i] >= 0 && s->slots[i] < above)
+    (void)op;
+    for (int n = 3; SLOT_EXTRA + n < PLAN_SLOTS; n++)
+        if (s->slots[SLOT_EXTRA + n] >= 0)
+            above = n + 1;
+    for (int i = 0; i < PLAN_SLOTS; i++)
+        if (s->slots[i] >= 0 && (s->slots[i] < above || i < SLOT_ROOT || i >= SLOT_EXTRA))
             s->slots[i] = (int)STAGE_TRY(s, fcntl, s->slots[i], F_DUPFD_CLOEXEC, above);
-    for (uint32_t i = 0; i < n; i++)
-        if (stage_slot(s, pairs[2 * i + 1]) >= 0)
-            STAGE_TRY(s, dup3, stage_slot(s, pairs[2 * i + 1]), pairs[2 * i], 0);
+    /* The socket may sit on a number that is wanted. */
+    s->socket = (int)STAGE_TRY(s, fcntl, s->socket, F_DUPFD_CLOEXEC, above);
+    for (int n = 0; n < above; n++) {
+        int slot = n < 3 ? n : SLOT_EXTRA + n;
+        if (s->slots[slot] >= 0)
+            STAGE_TRY(s, dup3, s->slots[slot], n, 0);
+    }
     return 0;
 }
 
@@ -277,6 +271,10 @@ STAGE_OP(CAPABILITIES)
     };
 
     box_sys(prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+    if (op->num) { /* only take back what carried the capabilities over the exec of the stage */
+        STAGE_TRY(s, capget, &header, data);
+        data[0].inheritable = data[1].inheritable = 0;
+    }
     STAGE_TRY(s, capset, &header, data);
     for (int cap = 0; cap < 64; cap++)
         if (caps->ambient & (1ull << cap))

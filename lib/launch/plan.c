@@ -1,0 +1,295 @@
+/* From a spec to a plan: the shape of the start, and the list of operations in order.
+ *
+ * Two shapes. The plain one is a single process: the clone makes all the namespaces, the stage is born in them. The
+ * other forks once more inside the stage, for what cannot be done from birth: joining a pid namespace, standing under
+ * a monitor, or opening layers and sources with the host's rights before a user namespace is entered. */
+#include "launch/plan.h"
+
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <libbox/cgroup.h>
+#include <libbox/idmap.h>
+#include "base/cleanup.h"
+#include "spec/users.h"
+
+#ifndef CLONE_NEWTIME
+#define CLONE_NEWTIME 0x80
+#endif
+
+static bool have_sys_admin(void)
+{
+    struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
+    struct __user_cap_data_struct data[2] = {0};
+
+    return syscall(SYS_capget, &header, data) == 0 && (data[0].effective & (1u << 21)); /* CAP_SYS_ADMIN */
+}
+
+/* What the clone can make at birth. The cgroup namespace comes after the cgroup is entered, time by an operation. */
+static uint64_t new_namespaces(const box_spec *spec)
+{
+    uint64_t flags = 0;
+
+    for (int kind = 0; kind < SPEC_NS_KINDS; kind++)
+        if (plan_new_namespace(spec, kind) && kind != SPEC_NS_CGROUP && kind != SPEC_NS_TIME)
+            flags |= (uint64_t)spec_namespace_info[kind].clone_flag;
+    return flags;
+}
+
+static int open_namespace(const struct spec_namespace *ns, const char *name, box_error **err)
+{
+    int fd = ns->fd >= 0 ? fcntl(ns->fd, F_DUPFD_CLOEXEC, 3) : open(ns->path, O_RDONLY | O_CLOEXEC);
+
+    if (fd < 0)
+        return box_fail_sys(err, ns->fd >= 0 ? "fcntl" : "open", ns->path, "join the %s namespace", name);
+    return fd;
+}
+
+/* Whoever has the right joins the user namespace last, so as to keep it for the others; an ordinary user joins it
+ * first, because it is what gives the right to the others. */
+static int add_joins(struct builder *b, bool *pid, box_error **err)
+{
+    static const enum spec_namespace_kind order[] = {SPEC_NS_USER, SPEC_NS_IPC,    SPEC_NS_UTS,  SPEC_NS_NETWORK,
+                                                     SPEC_NS_PID,  SPEC_NS_CGROUP, SPEC_NS_TIME, SPEC_NS_MOUNT,
+                                                     SPEC_NS_USER};
+    const size_t n = BOX_ARRAY(order);
+    bool any = false;
+
+    for (size_t i = 0; i < n; i++) {
+        enum spec_namespace_kind kind = order[i];
+        if (!plan_joined_namespace(b->spec, kind) || (kind == SPEC_NS_USER && (i == 0) == b->privileged))
+            continue;
+        int fd = open_namespace(&b->spec->namespaces[kind], spec_namespace_info[kind].name, err);
+        if (fd < 0)
+            return fd;
+        if (!any)
+            builder_add(b, NEW_OP(NONDUMPABLE));
+        any = true;
+        builder_add(b, NEW_OP(SETNS, .slot = builder_hold(b, fd), .num = (uint64_t)spec_namespace_info[kind].clone_flag,
+                              .str = builder_string(b, spec_namespace_info[kind].name)));
+        *pid |= kind == SPEC_NS_PID;
+    }
+    return 0;
+}
+
+static void add_in_namespaces(struct builder *b)
+{
+    const box_spec *spec = b->spec;
+    char offsets[128];
+
+    if (b->plan->maps) {
+        builder_add(b, NEW_OP(WAIT_MAPS));
+        builder_add(b, NEW_OP(BECOME_ROOT));
+    } else if (plan_joined_namespace(spec, SPEC_NS_USER)) {
+        builder_add(b, NEW_OP(BECOME_ROOT));
+    }
+    if (plan_new_namespace(spec, SPEC_NS_CGROUP))
+        builder_add(b, NEW_OP(UNSHARE, .num = CLONE_NEWCGROUP, .str = builder_string(b, "cgroup")));
+    if (plan_new_namespace(spec, SPEC_NS_TIME)) {
+        const struct spec_time_offset *m = &spec->time_monotonic, *t = &spec->time_boottime;
+        offsets[0] = '\0';
+        size_t n = 0;
+        if (m->set)
+            n = (size_t)snprintf(offsets, sizeof(offsets), "monotonic %lld %u\n", (long long)m->seconds, m->nanoseconds);
+        if (t->set)
+            snprintf(offsets + n, sizeof(offsets) - n, "boottime %lld %u\n", (long long)t->seconds, t->nanoseconds);
+        builder_add(b, NEW_OP(TIME_OFFSETS, .str = *offsets ? builder_string(b, offsets) : 0));
+    }
+    if (spec->hostname)
+        builder_add(b, NEW_OP(HOSTNAME, .str = builder_string(b, spec->hostname)));
+    if (spec->domainname)
+        builder_add(b, NEW_OP(DOMAINNAME, .str = builder_string(b, spec->domainname)));
+    if (plan_new_namespace(spec, SPEC_NS_NETWORK))
+        builder_add(b, NEW_OP(LOOPBACK));
+}
+
+/* Everything up to the point where all namespaces are there. */
+static int add_namespaces(struct builder *b, box_error **err)
+{
+    const box_spec *spec = b->spec;
+    box_plan *plan = b->plan;
+    uint64_t flags = new_namespaces(spec);
+    bool joins_pid = false, joins = false;
+
+    for (int kind = 0; kind < SPEC_NS_KINDS; kind++)
+        joins |= plan_joined_namespace(spec, kind);
+    plan->forks = joins || b->prepare || b->options->monitor;
+    plan->monitor = b->options->monitor;
+    builder_add(b, NEW_OP(SETSID));
+    if (!plan->forks) {
+        plan->clone_flags = flags;
+        plan->ambient = b->new_user;
+        builder_add(b, NEW_OP(CGROUP, .applied = APPLIES(CGROUP)));
+        add_in_namespaces(b);
+        return 0;
+    }
+    if (b->options->monitor) /* one step away from the host, whose child it shall not be */
+        builder_add(b, NEW_OP(FORK, .num2 = 1));
+    int r = b->prepare ? plan_add_sources(b, err) : 0;
+    if (r < 0)
+        return r;
+    if (!b->options->monitor && (r = add_joins(b, &joins_pid, err)) < 0)
+        return r;
+    builder_add(b, NEW_OP(FORK, .num = flags, .flags = b->options->monitor ? FORK_PARENT_MONITOR : FORK_PARENT_EXITS));
+    builder_add(b, NEW_OP(SETSID));
+    builder_add(b, NEW_OP(CGROUP, .applied = APPLIES(CGROUP)));
+    if (b->options->monitor && joins && (r = add_joins(b, &joins_pid, err)) < 0)
+        return r;
+    if (b->options->monitor && joins_pid)
+        return box_fail(err, BOX_EUNSUPPORTED, "a detached container cannot join another's pid namespace");
+    add_in_namespaces(b);
+    return 0;
+}
+
+/* An exec into a running container: all of its namespaces at once, by the pidfd of its first process. */
+static int add_join(struct builder *b)
+{
+    uint32_t flags = b->options->join;
+
+    b->plan->forks = true;
+    builder_add(b, NEW_OP(SETSID));
+    builder_add(b, NEW_OP(CGROUP, .applied = APPLIES(CGROUP)));
+    builder_add(b, NEW_OP(NONDUMPABLE));
+    builder_add(b, NEW_OP(SETNS, .slot = SLOT_JOIN, .num = flags, .applied = APPLIES(NAMESPACES)));
+    builder_add(b, NEW_OP(FORK, .flags = FORK_PARENT_EXITS));
+    builder_add(b, NEW_OP(SETSID));
+    if (flags & CLONE_NEWUSER)
+        builder_add(b, NEW_OP(BECOME_ROOT));
+    if (b->spec->process.terminal)
+        plan_add_terminal(b);
+    return 0;
+}
+
+/* The spec with its user looked up: a shallow copy whose user part is its own. */
+static int look_up_user(struct builder *b, box_spec *copy, box_error **err)
+{
+    struct spec_process *p = &copy->process;
+
+    if (!p->user.name)
+        return 0;
+    int r = box_spec_resolve_user(b->spec, b->options->root_fd, &p->user, &p->env, err);
+    return r < 0 ? box_fail_wrap(err, r, "process.user") : 0;
+}
+
+static int add_all(struct builder *b, box_error **err)
+{
+    int r = b->options->join ? add_join(b) : add_namespaces(b, err);
+
+    if (r >= 0 && !b->options->join) {
+        r = plan_add_root(b, err);
+        if (r >= 0 && b->spec->process.terminal && !b->new_mount)
+            plan_add_terminal(b);
+    }
+    return r < 0 ? r : plan_add_process(b, err);
+}
+
+static int keep_resources(struct builder *b, box_error **err)
+{
+    const box_spec *spec = b->spec;
+    box_plan *plan = b->plan;
+
+    if (spec->limits && !(plan->limits = box_limits_copy(spec->limits, err)))
+        return err && *err ? box_error_code(*err) : BOX_ENOMEM;
+    if (spec->cgroups_path && !(plan->cgroup_path = strdup(spec->cgroups_path)))
+        return box_fail_nomem(err);
+    if (plan->maps && !(plan->idmap = box_idmap_copy(spec->idmap, err)))
+        return err && *err ? box_error_code(*err) : BOX_ENOMEM;
+    return 0;
+}
+
+static int check_process(const box_spec *spec, box_error **err)
+{
+    if (!spec->process.args || !spec->process.args[0])
+        return box_fail_with(err, &(struct box_fail_info){.code = BOX_ESPEC, .subject = "process.args"},
+                             "there is no program to start");
+    return 0;
+}
+
+static int build(struct builder *b, box_error **err)
+{
+    const box_spec *spec = b->spec;
+    int r = check_process(spec, err);
+
+    if (r < 0)
+        return r;
+    b->privileged = have_sys_admin();
+    b->new_user = !b->options->join && plan_new_namespace(spec, SPEC_NS_USER);
+    b->new_mount = !b->options->join && plan_new_namespace(spec, SPEC_NS_MOUNT);
+    b->need_proc = spec->n_sysctl || spec->process.has_oom_score_adj || spec->process.apparmor_profile ||
+                   spec->process.selinux_label;
+    b->prepare = b->new_user && b->privileged && b->new_mount &&
+                 (spec->root.kind != SPEC_ROOT_HOST || spec->n_mounts > 0);
+    b->plan->maps = b->new_user && spec->idmap;
+    b->plan->init = spec->init;
+    b->plan->terminal = spec->process.terminal;
+    b->plan->may_miss = spec->may_miss;
+    b->source_slots = malloc((spec->n_mounts + 1) * sizeof(int));
+    if (!b->source_slots)
+        return box_fail_nomem(err);
+    for (size_t i = 0; i < spec->n_mounts; i++)
+        b->source_slots[i] = -1;
+    r = add_all(b, err);
+    if (r >= 0)
+        r = keep_resources(b, err);
+    return r < 0 ? r : builder_finish(b, err);
+}
+
+int box_plan_new_with(const box_spec *spec, const struct plan_options *options, box_plan **plan, box_error **err)
+{
+    if (!spec || !plan)
+        return box_fail(err, BOX_EINVAL, "box_plan_new: spec and plan must not be NULL");
+    int r = options->join ? 0 : box_spec_check(spec, err);
+    if (r < 0)
+        return r;
+
+    _cleanup_(box_plan) box_plan *p = calloc(1, sizeof(*p));
+    if (!p)
+        return box_fail_nomem(err);
+    p->memory = -1;
+    box_spec copy = *spec;
+    struct builder b = {.spec = spec, .options = options, .plan = p};
+    r = look_up_user(&b, &copy, err);
+    if (r >= 0) {
+        b.spec = &copy;
+        r = build(&b, err);
+    }
+    if (spec->process.user.name)
+        box_spec_resolved_user_clear(&copy.process.user, spec->process.env == copy.process.env ? NULL : copy.process.env);
+    free(b.bytes);
+    free(b.ops);
+    free(b.source_slots);
+    if (r >= 0)
+        *plan = box_take(p);
+    return r;
+}
+
+int box_plan_new(const box_spec *spec, box_plan **plan, box_error **err)
+{
+    struct plan_options options = PLAN_OPTIONS_INIT;
+
+    return box_plan_new_with(spec, &options, plan, err);
+}
+
+void box_plan_free(box_plan *plan)
+{
+    if (!plan)
+        return;
+    for (size_t i = 0; i < plan->n_held; i++)
+        close(plan->held[i].fd);
+    for (size_t i = 0; i < plan->n_clones; i++)
+        close(plan->clones[i].fd);
+    if (plan->memory >= 0)
+        close(plan->memory);
+    box_limits_free(plan->limits);
+    box_idmap_free(plan->idmap);
+    free(plan->held);
+    free(plan->clones);
+    free(plan->cgroup_path);
+    free(plan->bytes);
+    free(plan);
+}

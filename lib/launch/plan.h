@@ -1,0 +1,117 @@
+/* A plan inside the library, and its builder. Order of work: plan.c decides the shape of the start and lists the
+ * operations; plan_root.c does those of the file system, plan_process.c those of the process; builder.c packs them. */
+#ifndef BOX_LAUNCH_PLAN_H
+#define BOX_LAUNCH_PLAN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <libbox/launch.h>
+#include "base/fail.h"
+#include "launch/plan_format.h"
+#include "spec/spec.h"
+
+struct plan_held_fd {
+    int slot;
+    int fd;
+};
+
+/* Done by the host's thread at each start: a clone of a mount that only a descriptor of the caller's names. */
+struct plan_host_clone {
+    int slot;
+    int fd;
+    unsigned flags; /* of open_tree(2) */
+};
+
+struct box_plan {
+    uint8_t *bytes; /* as in the memory file; for naming the step that failed */
+    uint32_t size;
+    int memory;
+    uint64_t clone_flags; /* of the first clone */
+    bool ambient;         /* capabilities must be carried over the exec of the stage */
+    bool forks;           /* the stage goes on as a child of its own */
+    bool monitor;         /* under a monitor; implies forks */
+    bool maps;            /* an id map is to be written */
+    bool init;
+    bool terminal;
+    bool listener; /* the filter sends notices */
+    bool notify_is_kill;
+    struct box_idmap *idmap;
+    struct box_limits *limits;
+    char *cgroup_path;
+    uint32_t may_miss;
+    struct plan_held_fd *held;
+    size_t n_held;
+    struct plan_host_clone *clones;
+    size_t n_clones;
+};
+
+/* What the container code asks for beyond the public calls. */
+struct plan_options {
+    bool monitor;         /* detached: a monitor records how it ended */
+    uint32_t join;        /* CLONE_NEW* of the process whose pidfd is given at the start: an exec into a container */
+    int root_fd;          /* the root whose passwd and group files count (exec); -1: the spec's own root */
+    bool hold;            /* wait on the hold descriptor before the payload is executed */
+};
+#define PLAN_OPTIONS_INIT {.root_fd = -1}
+int box_plan_new_with(const box_spec *spec, const struct plan_options *options, box_plan **plan, box_error **err);
+
+/* ---- for the plan's own files ----------------------------------------------------------------------------------- */
+
+struct builder {
+    const box_spec *spec;
+    const struct plan_options *options;
+    box_plan *plan;
+    uint8_t *bytes;
+    size_t size, room;
+    struct plan_op *ops;
+    size_t n_ops, ops_room;
+    int next_slot;
+    int failed; /* sticky: BOX_ENOMEM or BOX_ELIMIT; what is added then goes nowhere */
+    bool privileged;  /* we have CAP_SYS_ADMIN here */
+    bool new_user;    /* a new user namespace */
+    bool prepare;     /* sources are opened before the user namespace is entered */
+    bool new_mount;
+    bool have_dev;    /* /dev is a fresh tmpfs */
+    bool have_devpts;
+    bool need_proc;   /* something is written through a private procfs */
+    int *source_slots; /* one a mount: the source that was opened early, or -1 */
+};
+
+#define NEW_OP(code_, ...) (&(struct plan_op){.code = OP_##code_, .slot = -1, .slot2 = -1, ##__VA_ARGS__})
+#define APPLIES(bit) ((uint16_t)(__builtin_ctz(BOX_APPLIED_##bit) + 1))
+
+/* Appends an operation; the offsets of its strings are made by the calls below, before. */
+void builder_add(struct builder *b, const struct plan_op *op);
+uint32_t builder_string(struct builder *b, const char *s); /* NULL: 0 */
+uint32_t builder_data(struct builder *b, const void *data, size_t size);
+/* A run of NUL-ended strings; *n counts them. */
+uint32_t builder_strings(struct builder *b, char *const *list, uint32_t *n);
+int builder_slot(struct builder *b);
+/* Keeps a descriptor in the plan, for a new slot. The plan owns fd from here on, whatever is returned. */
+int builder_hold(struct builder *b, int fd);
+int builder_host_clone(struct builder *b, int fd, unsigned flags);
+int builder_finish(struct builder *b, box_error **err);
+
+int plan_add_root(struct builder *b, box_error **err);
+int plan_add_sources(struct builder *b, box_error **err);
+void plan_add_terminal(struct builder *b);
+int plan_add_process(struct builder *b, box_error **err);
+int plan_add_devices(struct builder *b, box_error **err);
+int plan_add_cgroup_view(struct builder *b, uint64_t attrs, int slot, uint32_t target, uint32_t flags, box_error **err);
+
+static inline bool plan_new_namespace(const box_spec *spec, enum spec_namespace_kind kind)
+{
+    const struct spec_namespace *ns = &spec->namespaces[kind];
+    return ns->present && !ns->path && ns->fd < 0;
+}
+
+static inline bool plan_joined_namespace(const box_spec *spec, enum spec_namespace_kind kind)
+{
+    const struct spec_namespace *ns = &spec->namespaces[kind];
+    return ns->present && (ns->path || ns->fd >= 0);
+}
+
+BOX_CLEANUP(box_plan, box_plan_free);
+
+#endif

@@ -1,0 +1,114 @@
+/* Devices of a container: the ones that every container has, those of the spec, the links beside them; and the view of
+ * the cgroup hierarchies. In a user namespace no device can be made, so the host's are bound, checked by number. */
+#include "launch/plan.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+#include "base/cleanup.h"
+
+static void add_device(struct builder *b, const char *path, mode_t mode, dev_t device, uid_t uid, gid_t gid)
+{
+    bool below_dev = strncmp(path, "/dev/", 5) == 0 && !strchr(path + 5, '/') && b->have_dev;
+    uint32_t flags = b->new_user ? DEVICE_BIND : below_dev ? 0 : DEVICE_PATH;
+    uint32_t name = builder_string(b, flags ? path : path + 5);
+
+    builder_add(b, NEW_OP(MKNOD, .str = name, .str2 = b->new_user ? builder_string(b, path) : 0, .num = mode,
+                          .num2 = device, .num3 = uid, .num4 = gid, .flags = flags));
+}
+
+static void add_default_devices(struct builder *b)
+{
+    static const struct {
+        const char *path;
+        unsigned major, minor;
+    } devices[] = {{"/dev/null", 1, 3},   {"/dev/zero", 1, 5},    {"/dev/full", 1, 7},
+                   {"/dev/random", 1, 8}, {"/dev/urandom", 1, 9}, {"/dev/tty", 5, 0}};
+    static const char *const links[][2] = {{"/proc/self/fd", "/dev/fd"},
+                                           {"/proc/self/fd/0", "/dev/stdin"},
+                                           {"/proc/self/fd/1", "/dev/stdout"},
+                                           {"/proc/self/fd/2", "/dev/stderr"},
+                                           {"/proc/kcore", "/dev/core"}};
+
+    for (size_t i = 0; i < BOX_ARRAY(devices); i++)
+        add_device(b, devices[i].path, S_IFCHR | 0666, makedev(devices[i].major, devices[i].minor), 0, 0);
+    for (size_t i = 0; i < BOX_ARRAY(links); i++)
+        builder_add(b, NEW_OP(SYMLINK, .str = builder_string(b, links[i][0]), .str2 = builder_string(b, links[i][1])));
+    if (b->have_devpts)
+        builder_add(b, NEW_OP(SYMLINK, .str = builder_string(b, "pts/ptmx"), .str2 = builder_string(b, "/dev/ptmx")));
+}
+
+static mode_t type_bits(char type)
+{
+    return type == 'b' ? S_IFBLK : type == 'p' ? S_IFIFO : S_IFCHR;
+}
+
+int plan_add_devices(struct builder *b, box_error **err)
+{
+    const box_spec *spec = b->spec;
+
+    if (spec->default_devices)
+        add_default_devices(b);
+    for (size_t i = 0; i < spec->n_devices; i++) {
+        const struct spec_device *d = &spec->devices[i];
+        if (d->major < 0 || d->minor < 0 || d->major > 0xfff || d->minor > 0xfffff)
+            return box_fail_with(err, &(struct box_fail_info){.code = BOX_ESPEC, .subject = d->path},
+                                 "a device number is out of range");
+        add_device(b, d->path, type_bits(d->type) | (d->has_mode ? d->mode & 07777 : 0666),
+                   makedev((unsigned)d->major, (unsigned)d->minor), d->has_uid ? d->uid : 0, d->has_gid ? d->gid : 0);
+    }
+    return 0;
+}
+
+/* The hierarchies of this host, from /proc/self/cgroup: "4:cpu,cpuacct:/", "1:name=systemd:/", "0::/". */
+static int hierarchies(char *out, size_t size, size_t *used, bool *v1, box_error **err)
+{
+    _fclose_ FILE *f = fopen("/proc/self/cgroup", "re");
+    char line[4400];
+
+    if (!f)
+        return box_fail_sys(err, "fopen", "/proc/self/cgroup", "read the cgroup hierarchies");
+    *used = 0;
+    *v1 = false;
+    while (fgets(line, sizeof(line), f)) {
+        char *controllers = strchr(line, ':'), *end = controllers ? strchr(controllers + 1, ':') : NULL;
+        if (!end)
+            continue;
+        *end = '\0';
+        controllers++;
+        const char *name = !*controllers                             ? "unified"
+                           : strncmp(controllers, "name=", 5) == 0 ? controllers + 5
+                                                                     : controllers;
+        size_t n = strlen(name) + 1, c = strlen(controllers) + 1;
+        *v1 |= *controllers != '\0';
+        if (*used + n + c > size)
+            break;
+        memcpy(out + *used, name, n);
+        memcpy(out + *used + n, controllers, c);
+        *used += n + c;
+    }
+    return 0;
+}
+
+int plan_add_cgroup_view(struct builder *b, uint64_t attrs, int slot, uint32_t target, uint32_t flags, box_error **err)
+{
+    char list[2048];
+    size_t size;
+    bool v1;
+    int r = hierarchies(list, sizeof(list), &size, &v1, err);
+
+    if (r < 0)
+        return r;
+    builder_add(b, NEW_OP(TARGET, .str = target, .flags = flags | TARGET_DIRECTORY));
+    if (v1) {
+        builder_add(b, NEW_OP(CGROUP_VIEW, .slot = slot, .str = target, .data = builder_data(b, list, size),
+                              .data_size = (uint32_t)size, .num = attrs, .flags = flags));
+        return 0;
+    }
+    uint32_t type = builder_string(b, "cgroup2"), source = builder_string(b, "cgroup");
+    builder_add(b, NEW_OP(NEW_FS, .slot = slot, .str = type, .str2 = source, .num = attrs, .flags = flags));
+    builder_add(b, NEW_OP(ATTACH, .str = target, .slot = slot, .flags = flags));
+    return 0;
+}

@@ -1,0 +1,460 @@
+/* A start, on the host's side.
+ *
+ * In order: streams, cgroup, socket; the start message goes into the socket; clone; the child clears close-on-exec on
+ * the descriptors that the stage is to have and executes it; id maps are written; then the stage's messages are read
+ * until it has become the payload (end of file) or has failed. Whatever fails, the child is killed and reaped here,
+ * and nothing stays behind. */
+#include "launch/launch.h"
+
+#include <fcntl.h>
+#include <linux/prctl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <libbox/idmap.h>
+#include <libbox/pidfd.h>
+#include "base/cleanup.h"
+#include "base/rawsys.h"
+#include "kernel/cgroup_limits.h"
+#include "kernel/vclone.h"
+
+#ifndef CLONE_INTO_CGROUP
+#define CLONE_INTO_CGROUP 0x200000000ULL
+#endif
+
+struct start {
+    const box_plan *plan;
+    const struct start_options *options;
+    box_process *process;
+    struct start_streams streams;
+    int socket, stage_socket;
+    int program;
+    int report_stage;
+    int channel[2];
+    struct box_cgroup_entry entry;
+    bool have_entry;
+    struct stage_start message;
+    int clones[STAGE_MAX_FDS];
+    size_t n_clones;
+    bool ready;
+};
+
+/* ---- the child of the clone: raw system calls on the host's memory, nothing else ------------------------------------ */
+
+struct child {
+    int program;
+    const char *const *argv;
+    const struct stage_start *message;
+    int socket, plan;
+    bool ambient;
+    int errnum;
+};
+
+#define CAP_LAST 63
+
+/* An exec in a user namespace without a map drops all capabilities but the ambient ones. */
+static void raise_ambient(void)
+{
+    struct {
+        uint32_t version;
+        int pid;
+    } header = {0x20080522, 0};
+    struct {
+        uint32_t effective, permitted, inheritable;
+    } data[2];
+
+    if (box_sys(capget, &header, data) < 0)
+        return;
+    data[0].inheritable = data[0].permitted;
+    data[1].inheritable = data[1].permitted;
+    box_sys(capset, &header, data);
+    for (int cap = 0; cap <= CAP_LAST; cap++)
+        if (box_sys(prctl, 47 /* PR_CAP_AMBIENT */, 2 /* PR_CAP_AMBIENT_RAISE */, cap, 0, 0) == -EINVAL)
+            break;
+}
+
+static int child_main(void *arg)
+{
+    struct child *c = arg;
+    const char *const env[] = {NULL};
+
+    for (uint32_t i = 0; i < c->message->n_fds; i++)
+        box_sys(fcntl, c->message->fds[i].fd, F_SETFD, 0);
+    box_sys(fcntl, c->socket, F_SETFD, 0);
+    box_sys(fcntl, c->plan, F_SETFD, 0);
+    if (c->ambient)
+        raise_ambient();
+    c->errnum = (int)-box_sys(execveat, c->program, "", c->argv, env, AT_EMPTY_PATH);
+    return 125;
+}
+
+/* ---- before the clone ------------------------------------------------------------------------------------------------ */
+
+static int give(struct start *s, int slot, int fd, box_error **err)
+{
+    if (fd < 0)
+        return 0;
+    if (s->message.n_fds >= STAGE_MAX_FDS)
+        return box_fail(err, BOX_ELIMIT, "more than %d descriptors are handed to the stage", STAGE_MAX_FDS);
+    s->message.fds[s->message.n_fds++] = (struct stage_fd){slot, fd};
+    return 0;
+}
+
+static int give_held(struct start *s, box_error **err)
+{
+    const box_plan *plan = s->plan;
+    int r = 0;
+
+    for (size_t i = 0; i < plan->n_held && r >= 0; i++)
+        r = give(s, plan->held[i].slot, plan->held[i].fd, err);
+    for (size_t i = 0; i < plan->n_clones && r >= 0; i++) {
+        int fd = (int)syscall(SYS_open_tree, plan->clones[i].fd, "", plan->clones[i].flags | O_CLOEXEC);
+        if (fd < 0)
+            return box_fail_sys(err, "open_tree", NULL, "clone the mount behind a descriptor");
+        s->clones[s->n_clones++] = fd;
+        r = give(s, plan->clones[i].slot, fd, err);
+    }
+    return r;
+}
+
+static int give_streams(struct start *s, box_error **err)
+{
+    const box_stdio *io = s->options->io;
+    int r = stdio_open(io, s->plan->terminal, &s->streams, err);
+
+    for (int i = 0; i < 3 && r >= 0; i++)
+        r = give(s, SLOT_STDIN + i, s->streams.stage[i], err);
+    for (size_t i = 0; io && i < io->n_extra && r >= 0; i++)
+        r = give(s, SLOT_EXTRA + io->numbers[i], io->fds[i], err);
+    return r;
+}
+
+/* The cgroup of the start: the container's, or one for this process alone when the spec has limits. */
+static int enter_cgroup(struct start *s, box_error **err)
+{
+    const box_plan *plan = s->plan;
+    struct box_cgroup *cgroup = s->options->cgroup;
+    bool lenient = plan->may_miss & SPEC_LAYER_CGROUP;
+
+    if (!cgroup && (plan->limits || plan->cgroup_path)) {
+        unsigned wanted = BOX_CONTROLLER_UNIFIED | (plan->limits ? box_limits_controllers(plan->limits) : 0);
+        cgroup = box_cgroup_create(NULL, plan->cgroup_path, wanted, plan->limits, lenient ? BOX_CGROUP_LENIENT : 0,
+                                   lenient ? NULL : err);
+        if (!cgroup && !lenient)
+            return err && *err ? box_error_code(*err) : BOX_ESYSTEM;
+        s->process->cgroup = cgroup;
+    }
+    if (!cgroup)
+        return 0;
+    s->process->borrowed = cgroup;
+    box_cgroup_oom_count(cgroup, &s->process->oom_before, NULL);
+    int r = box_cgroup_entry_fds(cgroup, &s->entry, err);
+    if (r < 0)
+        return r;
+    s->have_entry = true;
+    int slot = SLOT_CGROUP;
+    if (plan->forks)
+        r = give(s, slot++, s->entry.unified, err);
+    for (int i = 0; i < s->entry.count && r >= 0 && slot < SLOT_REPORT; i++)
+        r = give(s, slot++, s->entry.procs[i], err);
+    return r;
+}
+
+static int give_supervision(struct start *s, box_error **err)
+{
+    int ends[2], r = 0;
+
+    if (s->plan->init && !s->plan->monitor) {
+        if (pipe2(ends, O_CLOEXEC) < 0)
+            return box_fail_sys(err, "pipe2", NULL, "make the init's report");
+        s->process->report = ends[0];
+        s->report_stage = ends[1];
+        r = give(s, SLOT_REPORT, ends[1], err);
+    }
+    if (s->plan->monitor && s->plan->terminal && r >= 0) {
+        if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, s->channel) < 0)
+            return box_fail_sys(err, "socketpair", NULL, "make the monitor's channel");
+        r = give(s, SLOT_CHANNEL, s->channel[0], err);
+        if (r >= 0)
+            r = give(s, SLOT_CHANNEL_SEND, s->channel[1], err);
+    }
+    if (r >= 0)
+        r = give(s, SLOT_JOIN, s->options->join_pidfd, err);
+    if (r >= 0)
+        r = give(s, SLOT_STATE, s->options->state_fd, err);
+    if (r >= 0)
+        r = give(s, SLOT_LOG, s->options->log_fd, err);
+    return r < 0 ? r : give(s, SLOT_HOLD, s->options->hold_fd, err);
+}
+
+static int open_socket(struct start *s, box_error **err)
+{
+    int ends[2];
+
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
+        return box_fail_sys(err, "socketpair", NULL, "talk to the stage");
+    s->socket = ends[0];
+    s->stage_socket = ends[1];
+    size_t size = offsetof(struct stage_start, fds) + s->message.n_fds * sizeof(struct stage_fd);
+    if (send(s->socket, &s->message, size, MSG_NOSIGNAL) != (ssize_t)size)
+        return box_fail_sys(err, "send", NULL, "talk to the stage");
+    return 0;
+}
+
+/* ---- the clone -------------------------------------------------------------------------------------------------------- */
+
+static int clone_stage(struct start *s, box_error **err)
+{
+    const box_plan *plan = s->plan;
+    char where[64];
+    const char *const argv[] = {"libbox-stage", where, NULL};
+    uint64_t flags = plan->clone_flags;
+    int into = -1;
+
+    snprintf(where, sizeof(where), "%d,%d,%u", s->stage_socket, plan->memory, plan->size);
+    if (s->have_entry && !plan->forks && s->entry.directory >= 0) {
+        into = s->entry.directory;
+        flags |= CLONE_INTO_CGROUP;
+    }
+    struct child child = {.program = s->program, .argv = argv, .message = &s->message, .socket = s->stage_socket,
+                          .plan = plan->memory, .ambient = plan->ambient};
+    int pid = box_vclone(flags, into, child_main, &child, &s->process->pidfd);
+    if (pid < 0)
+        return start_fail_clone(plan, -pid, err);
+    s->process->pid = pid;
+    s->process->child = true;
+    close(s->stage_socket);
+    s->stage_socket = -1;
+    if (child.errnum)
+        return box_fail_with(err, &(struct box_fail_info){.errnum = child.errnum, .call = "execveat", .stage = "start"},
+                             "execute the stage");
+    return 0;
+}
+
+static int write_maps(struct start *s, pid_t pid, box_error **err)
+{
+    int r = box_idmap_apply(s->plan->idmap, pid, err);
+    char go = STAGE_GO;
+
+    if (r < 0)
+        return box_fail_wrap(err, r, "start: write the id maps");
+    if (send(s->socket, &go, 1, MSG_NOSIGNAL) != 1)
+        return box_fail_sys(err, "send", NULL, "start: the stage is gone");
+    return 0;
+}
+
+static void reap(box_process *p)
+{
+    siginfo_t info;
+
+    if (p->child)
+        while (syscall(SYS_waitid, 3 /* P_PIDFD */, p->pidfd, &info, WEXITED | __WALL, NULL) < 0 && errno == EINTR)
+            continue;
+    p->child = false;
+}
+
+/* The stage goes on as another process: the first one, a child of ours in any case, has done its work. */
+static int forked(struct start *s, const struct stage_message *m, int fd, box_error **err)
+{
+    box_process *p = s->process;
+
+    if (fd < 0)
+        return box_fail(err, BOX_ESTART, "start: the stage sent no pidfd");
+    reap(p);
+    close(p->pidfd);
+    p->pidfd = fd;
+    p->pid = (pid_t)m->value;
+    p->monitor = s->plan->monitor ? (pid_t)m->pad : 0;
+    p->child = !s->plan->monitor;
+    return s->plan->maps ? write_maps(s, p->pid, err) : 0;
+}
+
+static ssize_t receive(int socket, struct stage_message *m, int *fd)
+{
+    union {
+        struct cmsghdr header;
+        char space[CMSG_SPACE(sizeof(int))];
+    } control;
+    struct iovec iov = {m, sizeof(*m)};
+    struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)};
+    ssize_t n;
+
+    *fd = -1;
+    do
+        n = recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
+    while (n < 0 && errno == EINTR);
+    struct cmsghdr *c = n > 0 ? CMSG_FIRSTHDR(&message) : NULL;
+    if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS)
+        memcpy(fd, CMSG_DATA(c), sizeof(int));
+    return n;
+}
+
+static int handle(struct start *s, const struct stage_message *m, int fd, box_error **err)
+{
+    box_process *p = s->process;
+
+    switch (m->kind) {
+    case STAGE_FAILED:
+        return start_fail(s->plan, m, err);
+    case STAGE_FORKED:
+        return forked(s, m, fd, err);
+    case STAGE_PTY:
+        p->pty = fd;
+        return 0;
+    case STAGE_LISTENER:
+        p->notify = box_seccomp_notify_new(fd, err);
+        return p->notify ? 0 : err && *err ? box_error_code(*err) : BOX_ESYSTEM;
+    case STAGE_READY:
+        s->ready = true;
+        p->applied = (uint32_t)m->value;
+        return 0;
+    default:
+        return 0;
+    }
+}
+
+/* Reads until the payload runs. Returns 1 when the stage is held and waits for its go. */
+static int follow(struct start *s, box_error **err)
+{
+    struct stage_message m;
+    int fd;
+
+    for (;;) {
+        ssize_t n = receive(s->socket, &m, &fd);
+        if (n == 0 && s->ready)
+            return 0;
+        if (n == 0)
+            return box_fail(err, BOX_ESTART, "start: the stage was killed before it was done");
+        if (n < 0)
+            return box_fail_sys(err, "recvmsg", NULL, "start: talk to the stage");
+        int r = handle(s, &m, fd, err);
+        if (r < 0)
+            return r;
+        if (m.kind == STAGE_HELD)
+            return 1;
+    }
+}
+
+static int set_up_poll(box_process *p, box_error **err)
+{
+    if (!p->notify)
+        return 0;
+    p->poll_fd = epoll_create1(EPOLL_CLOEXEC);
+    struct epoll_event event = {.events = EPOLLIN};
+    if (p->poll_fd < 0 || epoll_ctl(p->poll_fd, EPOLL_CTL_ADD, p->pidfd, &event) < 0 ||
+        epoll_ctl(p->poll_fd, EPOLL_CTL_ADD, box_seccomp_notify_fd(p->notify), &event) < 0)
+        return box_fail_sys(err, "epoll_create1", NULL, "watch the seccomp listener");
+    return 0;
+}
+
+static int run(struct start *s, box_error **err)
+{
+    int r;
+
+    s->program = stage_open_program(err);
+    if (s->program < 0)
+        return s->program;
+    if ((r = give_held(s, err)) < 0 || (r = give_streams(s, err)) < 0 || (r = enter_cgroup(s, err)) < 0 ||
+        (r = give_supervision(s, err)) < 0 || (r = open_socket(s, err)) < 0 || (r = clone_stage(s, err)) < 0)
+        return r;
+    stdio_close_stage(&s->streams);
+    if (s->report_stage >= 0) {
+        close(s->report_stage);
+        s->report_stage = -1;
+    }
+    if (s->plan->maps && !s->plan->forks && (r = write_maps(s, s->process->pid, err)) < 0)
+        return r;
+    r = follow(s, err);
+    return r < 0 ? r : set_up_poll(s->process, err);
+}
+
+static void clean_up(struct start *s)
+{
+    const int fds[] = {s->socket, s->stage_socket, s->program, s->report_stage, s->channel[0], s->channel[1]};
+
+    for (size_t i = 0; i < BOX_ARRAY(fds); i++)
+        if (fds[i] >= 0)
+            close(fds[i]);
+    for (size_t i = 0; i < s->n_clones; i++)
+        close(s->clones[i]);
+    if (s->have_entry)
+        box_cgroup_entry_close(&s->entry);
+    stdio_close_stage(&s->streams);
+}
+
+int box_plan_start_with(const box_plan *plan, const struct start_options *options, box_process **process, box_error **err)
+{
+    if (!plan || !process)
+        return box_fail(err, BOX_EINVAL, "box_plan_start: plan and process must not be NULL");
+
+    box_process *p = calloc(1, sizeof(*p));
+    struct start *s = calloc(1, sizeof(*s));
+    if (!p || !s) {
+        free(p);
+        free(s);
+        return box_fail_nomem(err);
+    }
+    p->pidfd = p->pty = p->report = p->poll_fd = -1;
+    p->streams[0] = p->streams[1] = p->streams[2] = -1;
+    p->pid_namespace = plan->clone_flags & CLONE_NEWPID;
+    s->plan = plan;
+    s->options = options;
+    s->process = p;
+    s->socket = s->stage_socket = s->program = s->report_stage = s->channel[0] = s->channel[1] = -1;
+    for (int i = 0; i < 3; i++)
+        s->streams.stage[i] = s->streams.host[i] = -1;
+    s->message.features = options->features;
+
+    int r = run(s, err);
+    for (int i = 0; i < 3; i++) {
+        p->streams[i] = s->streams.host[i];
+        s->streams.host[i] = -1;
+    }
+    if (plan->clone_flags && r >= 0)
+        p->applied |= BOX_APPLIED_NAMESPACES;
+    if (!p->borrowed)
+        p->applied &= ~(uint32_t)BOX_APPLIED_CGROUP;
+    clean_up(s);
+    free(s);
+    if (r < 0) {
+        box_process_free(p);
+        return r;
+    }
+    *process = p;
+    return 0;
+}
+
+int box_plan_start(const box_plan *plan, const box_stdio *io, box_process **process, box_error **err)
+{
+    struct start_options options = START_OPTIONS_INIT;
+
+    options.io = io;
+    return box_plan_start_with(plan, &options, process, err);
+}
+
+int box_launch(const box_spec *spec, const box_stdio *io, box_process **process, box_error **err)
+{
+    _cleanup_(box_plan) box_plan *plan = NULL;
+    struct plan_options plan_options = PLAN_OPTIONS_INIT;
+    struct start_options options = START_OPTIONS_INIT;
+    box_spec copy;
+
+    if (!spec)
+        return box_fail(err, BOX_EINVAL, "box_launch: spec must not be NULL");
+    copy = *spec; /* a pty among the streams means a terminal in the spec */
+    if (io && io->pty) {
+        copy.process.terminal = true;
+        copy.process.rows = io->rows;
+        copy.process.columns = io->columns;
+    }
+    options.io = io;
+    int r = box_plan_new_with(&copy, &plan_options, &plan, err);
+    return r < 0 ? r : box_plan_start_with(plan, &options, process, err);
+}
