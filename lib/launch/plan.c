@@ -16,7 +16,6 @@
 #include <libbox/cgroup.h>
 #include <libbox/idmap.h>
 #include "base/cleanup.h"
-#include "spec/users.h"
 
 #ifndef CLONE_NEWTIME
 #define CLONE_NEWTIME 0x80
@@ -172,8 +171,7 @@ static int look_up_user(struct builder *b, box_spec *copy, box_error **err)
 
     if (!p->user.name)
         return 0;
-    int r = box_spec_resolve_user(b->spec, b->options->root_fd, &p->user, &p->env, err);
-    return r < 0 ? box_fail_wrap(err, r, "process.user") : 0;
+    return plan_resolve_user(b->spec, b->options->root_fd, p, err);
 }
 
 static int add_all(struct builder *b, box_error **err)
@@ -228,11 +226,9 @@ static int build(struct builder *b, box_error **err)
     b->plan->init = spec->init;
     b->plan->terminal = spec->process.terminal;
     b->plan->may_miss = spec->may_miss;
-    b->source_slots = malloc((spec->n_mounts + 1) * sizeof(int));
+    b->source_slots = calloc(spec->n_mounts + 1, sizeof(int));
     if (!b->source_slots)
         return box_fail_nomem(err);
-    for (size_t i = 0; i < spec->n_mounts; i++)
-        b->source_slots[i] = -1;
     r = add_all(b, err);
     if (r >= 0)
         r = keep_resources(b, err);
@@ -258,8 +254,7 @@ int box_plan_new_with(const box_spec *spec, const struct plan_options *options, 
         b.spec = &copy;
         r = build(&b, err);
     }
-    if (spec->process.user.name)
-        box_spec_resolved_user_clear(&copy.process.user, spec->process.env == copy.process.env ? NULL : copy.process.env);
+    plan_clear_user(spec, &copy.process);
     free(b.bytes);
     free(b.ops);
     free(b.source_slots);

@@ -75,10 +75,10 @@ struct builder {
     bool have_dev;    /* /dev is a fresh tmpfs */
     bool have_devpts;
     bool need_proc;   /* something is written through a private procfs */
-    int *source_slots; /* one a mount: the source that was opened early, or -1 */
+    int *source_slots; /* one a mount: the source that was opened early, or 0 */
 };
 
-#define NEW_OP(code_, ...) (&(struct plan_op){.code = OP_##code_, .slot = -1, .slot2 = -1, ##__VA_ARGS__})
+#define NEW_OP(code_, ...) (&(struct plan_op){.code = OP_##code_, ##__VA_ARGS__})
 #define APPLIES(bit) ((uint16_t)(__builtin_ctz(BOX_APPLIED_##bit) + 1))
 
 /* Appends an operation; the offsets of its strings are made by the calls below, before. */
@@ -99,6 +99,11 @@ void plan_add_terminal(struct builder *b);
 int plan_add_process(struct builder *b, box_error **err);
 int plan_add_devices(struct builder *b, box_error **err);
 int plan_add_cgroup_view(struct builder *b, uint64_t attrs, int slot, uint32_t target, uint32_t flags, box_error **err);
+
+/* Looks the user of the spec up in its root's own files: fills *process, a copy of the spec's, with ids, groups and,
+ * when the environment has none, HOME. What it allocates is freed by plan_clear_user(). */
+int plan_resolve_user(const box_spec *spec, int root_fd, struct spec_process *process, box_error **err);
+void plan_clear_user(const box_spec *spec, struct spec_process *process);
 
 static inline bool plan_new_namespace(const box_spec *spec, enum spec_namespace_kind kind)
 {

@@ -17,12 +17,12 @@
 #define PLAN_VERSION  1u
 #define PLAN_SLOTS    2048
 #define SLOT_EXTRA    1024 /* slot SLOT_EXTRA + n is what the payload gets as its descriptor n, from 3 on */
-#define PLAN_NO_SLOT  (-1)
+#define PLAN_NO_SLOT  0
 #define PLAN_MAX_SIZE (64u << 20)
 
 /* Slots that every start has. */
 enum plan_fixed_slot {
-    SLOT_STDIN, /* 0, 1, 2: the standard streams, by number */
+    SLOT_STDIN = 1, /* the standard streams: their number plus one */
     SLOT_STDOUT,
     SLOT_STDERR,
     SLOT_ROOT,    /* the new root's mount */
@@ -199,7 +199,7 @@ struct stage_message {
 #define PTY_TO_MONITOR PLAN_OP_FLAG(1)
 #define PTY_CONSOLE    PLAN_OP_FLAG(2) /* bind it over /dev/console */
 #define PTY_HOST_PTMX  PLAN_OP_FLAG(3) /* from the host's /dev/ptmx: there is no devpts of the container's */
-/* STREAMS: slots 0 to 2, and those from SLOT_EXTRA + 3 on, become the descriptors of these numbers */
+/* STREAMS: slots 1 to 3, and those from SLOT_EXTRA + 3 on, become the descriptors of these numbers */
 /* IDS: num = uid, num2 = gid, data = gids (uint32_t) */
 #define IDS_KEEP_GROUPS PLAN_OP_FLAG(0)
 /* CAPABILITIES: data = struct plan_caps */
@@ -215,7 +215,7 @@ struct plan_exec {
     uint32_t n_args, n_env;
     uint32_t args, env;    /* offsets of NUL-separated strings */
     uint32_t path;         /* offset of the PATH to search, or 0 */
-    uint32_t program_slot; /* slot + 1 of a descriptor to execute instead, or 0 */
+    uint32_t program_slot; /* slot of a descriptor to execute instead, or 0 */
 };
 
 #endif

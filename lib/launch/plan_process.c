@@ -98,7 +98,7 @@ static int add_landlock(struct builder *b, int *slot, box_error **err)
     uint64_t fs = 0, net = 0, scope = 0;
     uint32_t log = 0;
 
-    *slot = -1;
+    *slot = PLAN_NO_SLOT;
     if (!l)
         return 0;
     int abi = box_landlock_abi();
@@ -120,7 +120,7 @@ static int add_landlock(struct builder *b, int *slot, box_error **err)
     builder_add(b, NEW_OP(LANDLOCK, .slot = *slot, .data = builder_data(b, attr, size), .data_size = size));
     for (size_t i = 0; i < l->n_paths; i++) {
         const struct box_landlock_path_rule *rule = &l->paths[i];
-        int source = -1;
+        int source = PLAN_NO_SLOT;
         if (!rule->path) {
             int fd = fcntl(rule->fd, F_DUPFD_CLOEXEC, 3);
             if (fd < 0)
@@ -131,7 +131,7 @@ static int add_landlock(struct builder *b, int *slot, box_error **err)
             continue;
         builder_add(b, NEW_OP(LANDLOCK_PATH, .slot = *slot, .slot2 = source, .str = builder_string(b, rule->path),
                               .num = rule->access & attr[0], .num2 = LANDLOCK_FILE_RIGHTS,
-                              .flags = rule->flags & BOX_LANDLOCK_OPTIONAL ? PLAN_OP_OPTIONAL : 0));
+                              .flags = rule->flags & BOX_LANDLOCK_MAY_BE_MISSING ? PLAN_OP_OPTIONAL : 0));
     }
     for (size_t i = 0; i < l->n_ports; i++)
         if (l->ports[i].access & attr[1])
@@ -243,7 +243,7 @@ int plan_add_process(struct builder *b, box_error **err)
     add_ids(b);
     if (p->no_new_privileges)
         builder_add(b, NEW_OP(NO_NEW_PRIVS, .applied = APPLIES(NO_NEW_PRIVILEGES)));
-    if (landlock >= 0)
+    if (landlock)
         builder_add(b, NEW_OP(LANDLOCK_RESTRICT, .slot = landlock, .num = box_landlock_restrict_flags(spec->landlock),
                               .applied = APPLIES(LANDLOCK)));
     if (b->options->hold)

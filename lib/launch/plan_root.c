@@ -100,7 +100,7 @@ static int add_bind(struct builder *b, const struct spec_mount *m, const struct 
 {
     uint32_t target = builder_string(b, m->destination);
 
-    if (slot < 0)
+    if (!slot)
         slot = add_source(b, m, o);
     int r = add_idmap(b, m, o, slot, err);
     if (r < 0)
@@ -224,7 +224,7 @@ static int add_bound_instead(struct builder *b, const struct spec_mount *m, cons
     bound.source = (char *)source;
     options.bind = options.rbind = true;
     options.rec_attr_set |= o->attr_set & MOUNT_ATTR_RDONLY;
-    return add_bind(b, &bound, &options, -1, err);
+    return add_bind(b, &bound, &options, PLAN_NO_SLOT, err);
 }
 
 static int add_mount(struct builder *b, const struct spec_mount *m, int prepared, box_error **err)
@@ -289,7 +289,7 @@ static int add_overlay(struct builder *b, box_error **err)
         flags |= OVERLAY_VOLATILE; /* the container's own writes need no sync of libbox's making */
     if (b->new_user && !b->privileged)
         flags |= OVERLAY_USERXATTR;
-    int userns = -1;
+    int userns = PLAN_NO_SLOT;
     if (b->prepare && b->spec->idmap) {
         userns = box_idmap_userns(b->spec->idmap, err);
         if (userns < 0)

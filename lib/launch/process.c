@@ -206,13 +206,13 @@ static bool take_report(box_process *p)
 /* Somebody else reaped it: what the kernel remembers behind the pidfd. */
 static void end_without_status(box_process *p)
 {
-    box_pidfd_status status;
+    box_pidfd_info info;
 
     p->child = false;
     if (take_report(p))
         return;
-    if (box_pidfd_reap(p->pidfd, 0, &status, NULL) >= 0 && status.known) {
-        end(p, status.wait_status);
+    if (box_pidfd_get_info(p->pidfd, &info, NULL) >= 0 && info.has_exit && info.status.known) {
+        end(p, info.status.signal ? info.status.signal | (info.status.core_dumped ? 0x80 : 0) : info.status.code << 8);
         return;
     }
     p->ending.kind = BOX_ENDING_UNKNOWN;
@@ -257,7 +257,7 @@ static void take_notice(box_process *p)
 
     if (box_seccomp_notify_receive(p->notify, &request, NULL) <= 0)
         return;
-    const char *name = box_syscall_name(request.arch, request.number);
+    const char *name = box_syscall_name(request.call.arch, request.call.number);
     p->violation = name ? name : "unknown";
     box_pidfd_signal(p->pidfd, SIGKILL, NULL);
 }

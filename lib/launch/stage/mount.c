@@ -104,7 +104,7 @@ static int is_fs(struct stage *s, int fd, long magic)
 
 STAGE_OP(OPEN_SOURCE)
 {
-    int dir = op->slot2 >= 0 ? stage_slot(s, op->slot2) : AT_FDCWD;
+    int dir = op->slot2 ? stage_slot(s, op->slot2) : AT_FDCWD;
     const char *path = op->str ? stage_string(s, op->str) : "";
 
     int fd = STAGE_DO(stage_open_tree(s, dir, path, (unsigned)op->num));

@@ -116,7 +116,7 @@ STAGE_OP(STREAMS)
     /* The socket may sit on a number that is wanted. */
     s->socket = (int)STAGE_TRY(s, fcntl, s->socket, F_DUPFD_CLOEXEC, above);
     for (int n = 0; n < above; n++) {
-        int slot = n < 3 ? n : SLOT_EXTRA + n;
+        int slot = n < 3 ? SLOT_STDIN + n : SLOT_EXTRA + n;
         if (s->slots[slot] >= 0)
             STAGE_TRY(s, dup3, s->slots[slot], n, 0);
     }
@@ -305,7 +305,7 @@ STAGE_OP(LANDLOCK_PATH)
         int32_t fd;
     } __attribute__((packed)) rule = {op->num, -1};
     struct stat st;
-    int own = op->slot2 < 0;
+    int own = !op->slot2;
 
     rule.fd = own ? (int)STAGE_TRY(s, openat, AT_FDCWD, stage_string(s, op->str), O_PATH | O_CLOEXEC)
                   : stage_slot(s, op->slot2);
@@ -429,7 +429,7 @@ STAGE_OP(EXEC)
     box_sys(rt_sigprocmask, 2 /* SIG_SETMASK */, &none, NULL, sizeof(none));
     s->call = "execve";
     if (exec->program_slot)
-        return (int)box_sys(execveat, stage_slot(s, (int)exec->program_slot - 1), "", args, env, AT_EMPTY_PATH);
+        return (int)box_sys(execveat, stage_slot(s, (int)exec->program_slot), "", args, env, AT_EMPTY_PATH);
     if (!has_slash && exec->path)
         return search(s, stage_string(s, exec->path), program, args, env);
     long r = box_sys(execve, program, args, env);

@@ -95,7 +95,7 @@ const char *stage_string(const struct stage *s, uint32_t offset)
 
 int stage_set_slot(struct stage *s, int slot, int fd)
 {
-    if (slot < 0 || slot >= PLAN_SLOTS) {
+    if (slot <= 0 || slot >= PLAN_SLOTS) {
         s->call = "slot";
         return -EBADF;
     }
@@ -105,7 +105,7 @@ int stage_set_slot(struct stage *s, int slot, int fd)
 
 int stage_slot(const struct stage *s, int slot)
 {
-    return slot >= 0 && slot < PLAN_SLOTS ? s->slots[slot] : -1;
+    return slot > 0 && slot < PLAN_SLOTS ? s->slots[slot] : -1;
 }
 
 struct stage_iovec {
