@@ -74,6 +74,7 @@ struct builder {
     bool new_mount;
     bool have_dev;    /* /dev is a fresh tmpfs */
     bool have_devpts;
+    bool scratch_attached; /* a scratch tmpfs lies between the old root and the new */
     bool need_proc;   /* something is written through a private procfs */
     int *source_slots; /* one a mount: the source that was opened early, or 0 */
 };

@@ -283,6 +283,7 @@ static int add_overlay(struct builder *b, box_error **err)
         builder_add(b, NEW_OP(OPEN_SOURCE, .slot = SLOT_ROOT, .str = data, .num = OPEN_TREE_CLONE));
         return 0;
     }
+    b->scratch_attached = scratch && !b->prepare;
     if (scratch)
         flags |= OVERLAY_SCRATCH | (b->prepare ? OVERLAY_DETACHED : 0);
     else if (root->upper)
@@ -378,7 +379,7 @@ int plan_add_root(struct builder *b, box_error **err)
     if (spec->process.terminal)
         plan_add_terminal(b);
     if (own_root)
-        builder_add(b, NEW_OP(PIVOT));
+        builder_add(b, NEW_OP(PIVOT, .num = b->scratch_attached ? 2 : 1));
     if (spec->root.readonly)
         builder_add(b, NEW_OP(ROOT_READONLY));
     return 0;

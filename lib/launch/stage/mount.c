@@ -503,17 +503,33 @@ STAGE_OP(SYSCTL)
     return 0;
 }
 
+static int mount_id(struct stage *s, int dir, const char *path, uint64_t *id)
+{
+    struct statx st;
+
+    STAGE_TRY(s, statx, dir, path, AT_EMPTY_PATH, STATX_MNT_ID, &st);
+    *id = st.stx_mnt_id;
+    return 0;
+}
+
+/* num: how many mounts lie on the new root afterwards: the old root, and a scratch tmpfs on that. "/.." is what would
+ * lead to a mount that was left there, so it is looked at. */
 STAGE_OP(PIVOT)
 {
-    (void)op;
+    uint64_t root, above;
+
     /* The mount, not the directory below it: the descriptor's own view. */
     STAGE_TRY(s, fchdir, stage_slot(s, SLOT_ROOT));
     STAGE_TRY(s, pivot_root, ".", ".");
     /* The old root now lies over the new one. Nothing done to it may reach the host. */
     STAGE_TRY(s, mount, NULL, ".", NULL, MS_SLAVE_REC, NULL);
-    STAGE_TRY(s, umount2, ".", MNT_DETACH_);
+    for (uint64_t i = 0; i < op->num; i++)
+        STAGE_TRY(s, umount2, ".", MNT_DETACH_);
     STAGE_TRY(s, chdir, "/");
-    return 0;
+    STAGE_DO(mount_id(s, stage_slot(s, SLOT_ROOT), "", &root));
+    STAGE_DO(mount_id(s, AT_FDCWD, "/..", &above));
+    s->call = "the old root";
+    return root == above ? 0 : -EXDEV;
 }
 
 STAGE_OP(ROOT_READONLY)
