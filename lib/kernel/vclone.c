@@ -60,31 +60,41 @@ __asm__(".text\n"
         ".size box_clone3_call, . - box_clone3_call\n");
 #endif
 
-int box_vclone(uint64_t flags, int cgroup, int (*fn)(void *), void *arg, int *pidfd)
+static int call(uint64_t flags, int cgroup, void *stack, size_t stack_size, int (*fn)(void *), void *arg, int *pidfd)
 {
     uint64_t all = ~(uint64_t)0, before = 0;
     int fd = -1;
-
-    /* A mapping and not a local array: the host's thread may have a small stack, and a guard page comes with it. */
-    long stack = box_sys(mmap, NULL, STACK_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
-    if (stack < 0)
-        return (int)stack;
-
     struct box_clone_args args = {
-        .flags = flags | CLONE_VM | CLONE_VFORK | CLONE_PIDFD,
+        .flags = flags | CLONE_VM | CLONE_PIDFD,
         .pidfd = (uint64_t)(uintptr_t)&fd,
         .exit_signal = 0,
-        .stack = (uint64_t)stack,
-        .stack_size = STACK_SIZE,
+        .stack = (uint64_t)(uintptr_t)stack,
+        .stack_size = stack_size,
         .cgroup = cgroup >= 0 ? (uint64_t)cgroup : 0,
     };
+
     /* The raw call: libc's would leave out the two signals that it keeps for itself. */
     box_sys(rt_sigprocmask, SIG_SETMASK_RAW, &all, &before, sizeof(all));
     long pid = box_clone3_call(&args, sizeof(args), fn, arg);
     box_sys(rt_sigprocmask, SIG_SETMASK_RAW, &before, NULL, sizeof(before));
-    box_sys(munmap, stack, STACK_SIZE);
-    if (pid < 0)
-        return (int)pid;
-    *pidfd = fd;
+    if (pid > 0)
+        *pidfd = fd;
     return (int)pid;
+}
+
+int box_vclone_nowait(uint64_t flags, int cgroup, void *stack, size_t stack_size, int (*fn)(void *), void *arg,
+                      int *pidfd)
+{
+    return call(flags, cgroup, stack, stack_size, fn, arg, pidfd);
+}
+
+int box_vclone(uint64_t flags, int cgroup, int (*fn)(void *), void *arg, int *pidfd)
+{
+    /* A mapping and not a local array: the host's thread may have a small stack. */
+    long stack = box_sys(mmap, NULL, STACK_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
+    if (stack < 0)
+        return (int)stack;
+    int pid = call(flags | CLONE_VFORK, cgroup, (void *)stack, STACK_SIZE, fn, arg, pidfd);
+    box_sys(munmap, stack, STACK_SIZE);
+    return pid;
 }

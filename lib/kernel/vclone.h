@@ -21,7 +21,12 @@ struct box_clone_args {
  * returns is its exit status. Returns the pid, with a pidfd (O_CLOEXEC) in *pidfd, or a negative errno. */
 int box_vclone(uint64_t flags, int cgroup, int (*fn)(void *), void *arg, int *pidfd);
 
-/* The call beneath it: clone3(args), after which the child, if args->stack is given, runs fn(arg) there and exits with
+/* The same without waiting for the child: the caller goes on at once, and keeps `stack` (16-byte aligned, a few KiB),
+ * arg and all that arg leads to unchanged until the child has executed its program or is gone. */
+int box_vclone_nowait(uint64_t flags, int cgroup, void *stack, size_t stack_size, int (*fn)(void *), void *arg,
+                      int *pidfd);
+
+/* The call beneath them: clone3(args), after which the child, if args->stack is given, runs fn(arg) there and exits with
  * what that returns. Returns the pid or a negative errno, in the parent only. */
 long box_clone3_call(struct box_clone_args *args, size_t size, int (*fn)(void *), void *arg)
     __attribute__((visibility("hidden")));

@@ -114,12 +114,14 @@ static int add_namespaces(struct builder *b, box_error **err)
     box_plan *plan = b->plan;
     uint64_t flags = new_namespaces(spec);
     bool joins_pid = false, joins = false;
+    bool group_will_do = !spec->process.terminal && !b->options->monitor;
 
     for (int kind = 0; kind < SPEC_NS_KINDS; kind++)
         joins |= plan_joined_namespace(spec, kind);
     plan->forks = joins || b->prepare || b->options->monitor;
     plan->monitor = b->options->monitor;
-    builder_add(b, NEW_OP(SETSID));
+    plan->hold = b->options->hold;
+    builder_add(b, NEW_OP(SETSID, .num = group_will_do));
     if (!plan->forks) {
         plan->clone_flags = flags;
         plan->ambient = b->new_user;
@@ -135,7 +137,7 @@ static int add_namespaces(struct builder *b, box_error **err)
     if (!b->options->monitor && (r = add_joins(b, &joins_pid, err)) < 0)
         return r;
     builder_add(b, NEW_OP(FORK, .num = flags, .flags = b->options->monitor ? FORK_PARENT_MONITOR : FORK_PARENT_EXITS));
-    builder_add(b, NEW_OP(SETSID));
+    builder_add(b, NEW_OP(SETSID, .num = group_will_do));
     builder_add(b, NEW_OP(CGROUP, .applied = APPLIES(CGROUP)));
     if (b->options->monitor && joins && (r = add_joins(b, &joins_pid, err)) < 0)
         return r;
@@ -151,12 +153,12 @@ static int add_join(struct builder *b)
     uint32_t flags = b->options->join;
 
     b->plan->forks = true;
-    builder_add(b, NEW_OP(SETSID));
+    builder_add(b, NEW_OP(SETSID, .num = !b->spec->process.terminal));
     builder_add(b, NEW_OP(CGROUP, .applied = APPLIES(CGROUP)));
     builder_add(b, NEW_OP(NONDUMPABLE));
     builder_add(b, NEW_OP(SETNS, .slot = SLOT_JOIN, .num = flags, .applied = APPLIES(NAMESPACES)));
     builder_add(b, NEW_OP(FORK, .flags = FORK_PARENT_EXITS));
-    builder_add(b, NEW_OP(SETSID));
+    builder_add(b, NEW_OP(SETSID, .num = !b->spec->process.terminal));
     if (flags & CLONE_NEWUSER)
         builder_add(b, NEW_OP(BECOME_ROOT));
     if (b->spec->process.terminal)

@@ -30,6 +30,7 @@ struct box_plan {
     uint64_t clone_flags; /* of the first clone */
     bool ambient;         /* capabilities must be carried over the exec of the stage */
     bool forks;           /* the stage goes on as a child of its own */
+    bool hold;            /* the stage waits for a go before the payload */
     bool monitor;         /* under a monitor; implies forks */
     bool maps;            /* an id map is to be written */
     bool init;

@@ -47,7 +47,7 @@ enum plan_fixed_slot {
 
 /* X(name, what a person reads when the step fails) */
 #define PLAN_OPS(X)                                                                                                    \
-    X(SETSID, "start a session")                                                                                       \
+    X(SETSID, "leave the session of the host")                                                                                       \
     X(NONDUMPABLE, "close /proc to others")                                                                            \
     X(CGROUP, "enter the cgroup")                                                                                      \
     X(SETNS, "join a namespace")                                                                                       \
@@ -170,6 +170,7 @@ struct stage_message {
 /* From the host to the stage: one byte, after the id maps are written. */
 #define STAGE_GO 'g'
 
+/* SETSID: num = 1: a process group of its own without a controlling terminal will do */
 /* FORK: num = clone flags; one of */
 #define FORK_PARENT_EXITS   PLAN_OP_FLAG(0) /* the new process becomes the host's child (CLONE_PARENT) */
 #define FORK_PARENT_MONITOR PLAN_OP_FLAG(1) /* the parent stays to record how the process ended */

@@ -216,7 +216,7 @@ int plan_add_process(struct builder *b, box_error **err)
 
     builder_add(b, NEW_OP(CHDIR, .str = builder_string(b, p->cwd ? p->cwd : "/")));
     if (spec->init)
-        builder_add(b, NEW_OP(INIT));
+        builder_add(b, NEW_OP(INIT, .num = !p->terminal));
     if (b->need_proc)
         builder_add(b, NEW_OP(PRIVATE_PROC));
     if (spec->new_keyring)

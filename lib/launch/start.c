@@ -7,6 +7,7 @@
 #include "launch/launch.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <linux/prctl.h>
 #include <sched.h>
 #include <signal.h>
@@ -29,6 +30,8 @@
 #define CLONE_INTO_CGROUP 0x200000000ULL
 #endif
 
+struct child;
+
 struct start {
     const box_plan *plan;
     const struct start_options *options;
@@ -44,13 +47,18 @@ struct start {
     int clones[STAGE_MAX_FDS];
     size_t n_clones;
     bool ready;
+    struct child *child;
+    char *stack;
 };
+
+#define CHILD_STACK 16384
 
 /* ---- the child of the clone: raw system calls on the host's memory, nothing else ------------------------------------ */
 
 struct child {
     int program;
-    const char *const *argv;
+    char where[64];
+    const char *argv[3];
     const struct stage_start *message;
     int socket, plan;
     bool ambient;
@@ -210,31 +218,34 @@ static int open_socket(struct start *s, box_error **err)
 
 /* ---- the clone -------------------------------------------------------------------------------------------------------- */
 
+/* The host does not wait for the child's exec: its next and only wait is for the end of the start. So the child's
+ * stack and all that it reads live in `start` until then. */
 static int clone_stage(struct start *s, box_error **err)
 {
     const box_plan *plan = s->plan;
-    char where[64];
-    const char *const argv[] = {"libbox-stage", where, NULL};
+    struct child *c = s->child;
     uint64_t flags = plan->clone_flags;
     int into = -1;
 
-    snprintf(where, sizeof(where), "%d,%d,%u", s->stage_socket, plan->memory, plan->size);
+    snprintf(c->where, sizeof(c->where), "%d,%d,%u", s->stage_socket, plan->memory, plan->size);
     if (s->have_entry && !plan->forks && s->entry.directory >= 0) {
         into = s->entry.directory;
         flags |= CLONE_INTO_CGROUP;
     }
-    struct child child = {.program = s->program, .argv = argv, .message = &s->message, .socket = s->stage_socket,
-                          .plan = plan->memory, .ambient = plan->ambient};
-    int pid = box_vclone(flags, into, child_main, &child, &s->process->pidfd);
+    c->program = s->program;
+    c->argv[0] = "libbox-stage";
+    c->argv[1] = c->where;
+    c->message = &s->message;
+    c->socket = s->stage_socket;
+    c->plan = plan->memory;
+    c->ambient = plan->ambient;
+    int pid = box_vclone_nowait(flags, into, s->stack, CHILD_STACK, child_main, c, &s->process->pidfd);
     if (pid < 0)
         return start_fail_clone(plan, -pid, err);
     s->process->pid = pid;
     s->process->child = true;
     close(s->stage_socket);
     s->stage_socket = -1;
-    if (child.errnum)
-        return box_fail_with(err, &(struct box_fail_info){.errnum = child.errnum, .call = "execveat", .stage = "start"},
-                             "execute the stage");
     return 0;
 }
 
@@ -320,18 +331,31 @@ static int handle(struct start *s, const struct stage_message *m, int fd, box_er
     }
 }
 
-/* Reads until the payload runs. Returns 1 when the stage is held and waits for its go. */
+static int ended_early(struct start *s, box_error **err)
+{
+    if (s->child->errnum)
+        return box_fail_with(err, &(struct box_fail_info){.errnum = s->child->errnum, .call = "execveat", .stage = "start"},
+                             "execute the stage");
+    return box_fail(err, BOX_ESTART, "start: the stage was killed before it was done");
+}
+
+/* Reads until the payload runs. A stage that needs nothing of the host meanwhile is left alone until it hangs up: each
+ * message would wake this thread, which costs the start more than it says. */
 static int follow(struct start *s, box_error **err)
 {
+    bool talks = s->plan->forks || s->plan->hold;
+    struct pollfd hang_up = {.fd = s->socket, .events = 0};
     struct stage_message m;
     int fd;
 
+    while (!talks && poll(&hang_up, 1, -1) < 0 && errno == EINTR)
+        continue;
     for (;;) {
         ssize_t n = receive(s->socket, &m, &fd);
         if (n == 0 && s->ready)
             return 0;
         if (n == 0)
-            return box_fail(err, BOX_ESTART, "start: the stage was killed before it was done");
+            return ended_early(s, err);
         if (n < 0)
             return box_fail_sys(err, "recvmsg", NULL, "start: talk to the stage");
         int r = handle(s, &m, fd, err);
@@ -395,12 +419,14 @@ int box_plan_start_with(const box_plan *plan, const struct start_options *option
         return box_fail(err, BOX_EINVAL, "box_plan_start: plan and process must not be NULL");
 
     box_process *p = calloc(1, sizeof(*p));
-    struct start *s = calloc(1, sizeof(*s));
+    struct start *s = calloc(1, sizeof(*s) + sizeof(struct child) + CHILD_STACK + 64);
     if (!p || !s) {
         free(p);
         free(s);
         return box_fail_nomem(err);
     }
+    s->child = (struct child *)(s + 1);
+    s->stack = (char *)(((uintptr_t)(s->child + 1) + 63) & ~(uintptr_t)63);
     p->pidfd = p->pty = p->report = p->poll_fd = -1;
     p->streams[0] = p->streams[1] = p->streams[2] = -1;
     p->pid_namespace = plan->clone_flags & CLONE_NEWPID;

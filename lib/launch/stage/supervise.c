@@ -81,9 +81,9 @@ void stage_run_init(struct stage *s, int child)
     }
 }
 
+/* num as of SETSID */
 STAGE_OP(INIT)
 {
-    (void)op;
     struct clone_args_short {
         uint64_t flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls;
     } args = {.exit_signal = SIGCHLD_};
@@ -91,7 +91,10 @@ STAGE_OP(INIT)
     long pid = STAGE_TRY(s, clone3, &args, sizeof(args));
     if (pid > 0)
         stage_run_init(s, (int)pid);
-    box_sys(setsid);
+    if (op->num)
+        box_sys(setpgid, 0, 0);
+    else
+        box_sys(setsid);
     return 0;
 }
 
