@@ -1,0 +1,98 @@
+/* A container from within.
+ *
+ *     ROOT/containers/ID/         meta.json      name, image, flags, times, how it last ended
+ *                                 config.json    the spec
+ *                                 image          the pin that keeps the image's layers (image/store.h)
+ *                                 upper/, work/  the writable layer
+ *                                 hosts, hostname, resolv.conf
+ *                                 log            output of a detached container
+ *                                 exit           the monitor's record of how it ended
+ *                                 lock           flock(2)ed around every change of state
+ *     ROOT/containers/.names/NAME the id that has the name
+ *     ROOT/containers/.new-ID/    one that is being made; its lock is held by who makes it
+ *     RUNROOT/containers/ID.json  the running process: pid, start time, boot, monitor, cgroup
+ *     RUNROOT/containers/ID.host  flock(2)ed by the host program that started it attached
+ *
+ * The run file is the truth about "running": without it, or when its process is gone, the container has ended. Who
+ * notices the end first (the host, a waiter, any later use of the store) finishes it under the lock: reads the record,
+ * takes down the cgroup, writes meta.json, removes the run file. docs/design/state.md tells why a kill at any instant
+ * loses nothing. */
+#ifndef BOX_CONTAINER_CONTAINER_H
+#define BOX_CONTAINER_CONTAINER_H
+
+#include <libbox/container.h>
+#include <libbox/image.h>
+#include <libbox/store.h>
+
+#include "base/fail.h"
+#include "base/file.h"
+#include "image/store.h"
+#include "launch/launch.h"
+#include "spec/spec.h"
+
+#define CONTAINER_ID_LENGTH 64
+
+struct run_state {
+    bool present;
+    pid_t pid, monitor;
+    uint64_t start_time, monitor_start_time;
+    int64_t started;
+    char *cgroup; /* box_cgroup_location(), or NULL */
+    uint64_t oom_before;
+};
+
+struct box_container {
+    char *root, *runroot; /* of the store */
+    char id[CONTAINER_ID_LENGTH + 1];
+    char *name, *image_name, *image_id, *manifest, *stop_signal;
+    unsigned flags;
+    bool removing;
+    int64_t created, finished, last_started;
+    box_spec *spec;
+    char *log_path, *upper;
+    struct run_state run;
+    bool paused;
+    struct box_ending ending;
+    char ending_text[160];
+    char syscall_name[48];
+
+    int dir; /* ROOT/containers/ID */
+    int pidfd;
+    box_process *process;      /* started attached by this handle */
+    struct box_cgroup *cgroup; /* of the run, opened when needed */
+    int host_lock;
+};
+
+BOX_CLEANUP(box_container, box_container_free);
+BOX_CLEANUP(box_spec, box_spec_free);
+
+/* ---- state.c ---- */
+int container_save_meta(box_container *c, int dirfd, box_error **err);
+int container_load(const box_store *store, const char *id, box_container **container, box_error **err);
+int container_save_run(box_container *c, box_error **err);
+int container_load_run(box_container *c, box_error **err);
+int container_run_dir(const box_container *c, box_error **err);
+void container_clear_run(struct run_state *run);
+/* The lock of one container; a descriptor, or a code. */
+int container_lock(box_container *c, box_error **err);
+int64_t container_now(void);
+
+/* ---- life.c ---- */
+/* Whether the process of the run file is alive and still the same; opens the pidfd. */
+bool container_alive(box_container *c);
+/* Opens the cgroup of the run; NULL when there is none. */
+struct box_cgroup *container_cgroup(box_container *c);
+/* Finishes a container whose process is gone. Waits shortly for who knows better how it ended. */
+int container_finish(box_container *c, box_error **err);
+/* Takes the run file away. */
+void container_forget_run(box_container *c);
+void container_set_ending(box_container *c, const struct box_ending *ending);
+
+/* ---- create.c ---- */
+int container_open_dir(const box_store *store, box_error **err);
+int container_remove_files(box_container *c, box_error **err);
+int container_require_running(box_container *c, box_error **err);
+/* names.c: a made-up name, in a buffer of 64 bytes. */
+int container_make_name(char *out, size_t size, unsigned attempt, box_error **err);
+
+#endif
