@@ -129,15 +129,15 @@ static void put_host_config(struct maker *m, const box_container *c)
     const box_limits *limits = spec->limits;
     int64_t quota = limit(limits, BOX_LIMIT_CPU_QUOTA), period = limit(limits, BOX_LIMIT_CPU_PERIOD);
 
-    number(&h, "Memory", limit(limits, BOX_LIMIT_MEMORY));
-    number(&h, "MemoryReservation", limit(limits, BOX_LIMIT_MEMORY_RESERVATION));
-    number(&h, "MemorySwap", limit(limits, BOX_LIMIT_MEMORY_SWAP));
+    number(&h, "Memory", limit(limits, BOX_LIMIT_MEMORY_MAX));
+    number(&h, "MemoryReservation", limit(limits, BOX_LIMIT_MEMORY_LOW));
+    number(&h, "MemorySwap", limit(limits, BOX_LIMIT_MEMORY_AND_SWAP));
     number(&h, "NanoCpus", quota > 0 ? (int64_t)((double)quota / (double)(period > 0 ? period : 100000) * 1e9 + 0.5) : 0);
     number(&h, "CpuShares", limit(limits, BOX_LIMIT_CPU_SHARES));
     number(&h, "CpuQuota", quota);
     number(&h, "CpuPeriod", period);
     text(&h, "CpusetCpus", limits && limits->cpus ? limits->cpus : "");
-    number(&h, "PidsLimit", limit(limits, BOX_LIMIT_PIDS));
+    number(&h, "PidsLimit", limit(limits, BOX_LIMIT_PIDS_MAX));
     put_capabilities(&h, spec);
     boolean(&h, "AutoRemove", c->flags & BOX_CONTAINER_AUTO_REMOVE);
     boolean(&h, "ReadonlyRootfs", spec->root.readonly);
