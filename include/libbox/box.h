@@ -19,5 +19,7 @@
 #include <libbox/pidfd.h>
 #include <libbox/store.h>
 #include <libbox/image.h>
+#include <libbox/launch.h>
+#include <libbox/container.h>
 
 #endif

@@ -1,0 +1,78 @@
+/* Global flags and the table of verbs. */
+#include "box.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct globals globals;
+
+static const struct {
+    const char *name;
+    int (*run)(int argc, char **argv);
+    const char *help;
+} verbs[] = {
+    {"run", verb_run, "Make and start a container"},
+    {"create", verb_create, "Make a container"},
+    {"start", verb_start, "Start containers that do not run"},
+    {"exec", verb_exec, "Run a program in a running container"},
+    {"ps", verb_ps, "List containers"},
+    {"stop", verb_stop, "Stop containers, gently and then hard"},
+    {"kill", verb_kill, "Send a signal to containers"},
+    {"rm", verb_rm, "Remove containers"},
+    {"pause", verb_pause, "Freeze all processes of containers"},
+    {"unpause", verb_unpause, "Let frozen containers go on"},
+    {"update", verb_update, "Change the limits of containers"},
+    {"stats", verb_stats, "Show what containers use"},
+    {"top", verb_top, "Show the processes of a container"},
+    {"wait", verb_wait, "Wait until containers end, and print their exit codes"},
+    {"logs", verb_logs, "Show the output of a detached container"},
+    {"inspect", verb_inspect, "Show containers or images as JSON"},
+    {"load", verb_load, "Load images from an archive"},
+    {"import", verb_import, "Make an image from a directory or tarball"},
+    {"images", verb_images, "List images"},
+    {"rmi", verb_rmi, "Remove images"},
+    {"doctor", verb_doctor, "Show what this host offers, what it lacks, and how to get it"},
+};
+
+static void usage(FILE *out)
+{
+    fprintf(out, "Usage: box [--root DIR] [--runroot DIR] VERB [OPTIONS] …\n\nVerbs:\n");
+    for (size_t i = 0; i < sizeof(verbs) / sizeof(*verbs); i++)
+        fprintf(out, "  %-10s %s\n", verbs[i].name, verbs[i].help);
+    fprintf(out, "\n`box VERB --help` shows the options of one.\n");
+}
+
+int main(int argc, char **argv)
+{
+    bool help = false, version = false;
+    const struct flag flags[] = {
+        {0, "root", FLAG_TEXT, &globals.root, "DIR  Where images and containers are kept"},
+        {0, "runroot", FLAG_TEXT, &globals.runroot, "DIR  Where the state of what runs is kept"},
+        {'v', "version", FLAG_BOOL, &version, "Show the version"},
+        {'h', "help", FLAG_BOOL, &help, "Show this"},
+        {0},
+    };
+    int first = read_flags(argc, argv, flags, false, NULL);
+
+    if (first < 0)
+        return EXIT_BOX;
+    if (version) {
+        printf("box %s\n", box_version());
+        return 0;
+    }
+    if (help || first >= argc || strcmp(argv[first], "help") == 0) {
+        usage(help || first < argc ? stdout : stderr);
+        return help || first < argc ? 0 : 1;
+    }
+    for (size_t i = 0; i < sizeof(verbs) / sizeof(*verbs); i++) {
+        if (strcmp(verbs[i].name, argv[first]) == 0) {
+            int r = verbs[i].run(argc - first, argv + first);
+            box_store_free(globals.store);
+            if (fflush(stdout) != 0 && r == 0)
+                r = EXIT_BOX;
+            return r;
+        }
+    }
+    fprintf(stderr, "box: '%s' is not a box command.\nSee 'box --help'\n", argv[first]);
+    return 1;
+}

@@ -1,0 +1,125 @@
+/* Flags as Docker reads them: "-it", "-e A=B", "--env A=B", "--env=A=B", "--rm", "--rm=false". */
+#include "box.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static void print_usage(const struct flag *flags, const char *usage)
+{
+    printf("Usage: box %s\n\nOptions:\n", usage ? usage : "");
+    for (; flags->value; flags++) {
+        char letter[8] = "    ";
+        if (flags->letter)
+            snprintf(letter, sizeof(letter), "-%c, ", flags->letter);
+        printf("  %s--%-20s %s\n", letter, flags->name, flags->help);
+    }
+}
+
+static bool add(struct list *list, const char *item)
+{
+    const char **items = realloc(list->items, (list->n + 1) * sizeof(*items));
+
+    if (!items)
+        return false;
+    list->items = items;
+    items[list->n++] = item;
+    return true;
+}
+
+static int set(const struct flag *flag, const char *value)
+{
+    switch (flag->kind) {
+    case FLAG_BOOL:
+        *(bool *)flag->value = !value || strcmp(value, "true") == 0 || strcmp(value, "1") == 0;
+        return 0;
+    case FLAG_TEXT:
+        *(const char **)flag->value = value;
+        return 0;
+    default:
+        return add(flag->value, value) ? 0 : -1;
+    }
+}
+
+static int complain(const char *what, const char *name)
+{
+    fprintf(stderr, "box: %s: %s\nSee 'box --help'.\n", what, name);
+    return -1;
+}
+
+/* "--name[=value]"; returns how many arguments it took. */
+static int long_flag(const struct flag *flags, int argc, char **argv, int at)
+{
+    const char *name = argv[at] + 2, *equals = strchr(name, '=');
+    size_t length = equals ? (size_t)(equals - name) : strlen(name);
+
+    for (const struct flag *f = flags; f->value; f++) {
+        if (strlen(f->name) != length || strncmp(f->name, name, length) != 0)
+            continue;
+        if (f->kind == FLAG_BOOL || equals)
+            return set(f, equals ? equals + 1 : NULL) < 0 ? -1 : 1;
+        if (at + 1 >= argc)
+            return complain("flag needs an argument", argv[at]);
+        return set(f, argv[at + 1]) < 0 ? -1 : 2;
+    }
+    return complain("unknown flag", argv[at]);
+}
+
+/* "-abc": switches, the last of which may take a value, here or in the next argument. */
+static int short_flags(const struct flag *flags, int argc, char **argv, int at)
+{
+    for (const char *p = argv[at] + 1; *p; p++) {
+        const struct flag *f = flags;
+        while (f->value && f->letter != *p)
+            f++;
+        if (!f->value)
+            return complain("unknown shorthand flag", argv[at]);
+        if (f->kind == FLAG_BOOL) {
+            set(f, NULL);
+            continue;
+        }
+        if (p[1])
+            return set(f, p[1] == '=' ? p + 2 : p + 1) < 0 ? -1 : 1;
+        if (at + 1 >= argc)
+            return complain("flag needs an argument", argv[at]);
+        return set(f, argv[at + 1]) < 0 ? -1 : 2;
+    }
+    return 1;
+}
+
+int read_flags(int argc, char **argv, const struct flag *flags, bool mixed, const char *usage)
+{
+    char **plain = calloc((size_t)argc + 1, sizeof(*plain));
+    int n = 0, at = 1, r = 0;
+
+    if (!plain)
+        return complain("out of memory", "");
+    while (at < argc && r >= 0) {
+        const char *arg = argv[at];
+        if (strcmp(arg, "--") == 0) {
+            at++;
+            break;
+        }
+        if (usage && strcmp(arg, "--help") == 0) {
+            print_usage(flags, usage);
+            free(plain);
+            exit(0);
+        }
+        if (arg[0] != '-' || !arg[1]) {
+            if (!mixed)
+                break;
+            plain[n++] = argv[at++];
+            continue;
+        }
+        r = arg[1] == '-' ? long_flag(flags, argc, argv, at) : short_flags(flags, argc, argv, at);
+        at += r;
+    }
+    /* Plain arguments that stood between flags go to the end, in their order. */
+    while (at < argc && n)
+        plain[n++] = argv[at++];
+    if (n) {
+        at = argc - n;
+        memcpy(argv + at, plain, (size_t)n * sizeof(*plain));
+    }
+    free(plain);
+    return r < 0 ? -1 : at;
+}
