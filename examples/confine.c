@@ -18,10 +18,10 @@ int main(int argc, char **argv)
     if (argc < 3 || !spec || !rules || !io)
         return fprintf(stderr, "usage: confine DIRECTORY PROGRAM [ARGUMENT...]\n"), 125;
     for (size_t i = 0; i < sizeof(readable) / sizeof(*readable); i++)
-        if (box_landlock_allow_path(rules, readable[i], BOX_LANDLOCK_READ | BOX_LANDLOCK_FS_EXECUTE,
+        if (box_landlock_allow_path(rules, readable[i], BOX_LANDLOCK_FS_READ_EXECUTE,
                                     BOX_LANDLOCK_MAY_BE_MISSING, &err) < 0)
             return fprintf(stderr, "confine: %s\n", box_error_message(err)), 125;
-    if (box_landlock_allow_path(rules, argv[1], BOX_LANDLOCK_READ | BOX_LANDLOCK_WRITE, 0, &err) < 0 ||
+    if (box_landlock_allow_path(rules, argv[1], BOX_LANDLOCK_FS_READ_WRITE, 0, &err) < 0 ||
         box_spec_set_landlock(spec, rules, &err) < 0 || box_spec_set_cwd(spec, argv[1], &err) < 0 ||
         box_spec_set_args(spec, argv + 2, &err) < 0 || box_stdio_inherit(io, &err) < 0 ||
         box_launch(spec, io, &process, &err) < 0 || box_process_wait_or_kill(process, 10000, &err) < 0) {

@@ -42,7 +42,11 @@ static void print_table(struct table *t)
     }
     for (size_t i = 0; i < t->n; i++) {
         bool last = i % t->columns == t->columns - 1;
-        printf(last ? "%s\n" : "%-*s   ", last ? 0 : (int)width[i % t->columns], t->cells[i] ? t->cells[i] : "");
+        const char *cell = t->cells[i] ? t->cells[i] : "";
+        if (last)
+            printf("%s\n", cell);
+        else
+            printf("%-*s   ", (int)width[i % t->columns], cell);
         free(t->cells[i]);
     }
     free(t->cells);
@@ -226,11 +230,11 @@ static struct sample take_sample(box_container *c)
     return (struct sample){box_container_stats(c, NULL), (int64_t)t.tv_sec * 1000000000 + t.tv_nsec};
 }
 
-static char *text(const char *fmt, double a)
+static char *number(double a, int places, const char *unit)
 {
     char *out = NULL;
 
-    return asprintf(&out, fmt, a) < 0 ? NULL : out;
+    return asprintf(&out, "%.*f%s", places, a, unit) < 0 ? NULL : out;
 }
 
 static char *pair(char *a, char *b)
@@ -266,12 +270,12 @@ static void add_stats(struct table *t, box_container *c, struct sample before, s
         limit = (double)s->memory.limit;
     if (before.stats && after.at > before.at)
         cpu = (double)(s->cpu.usage_ns - before.stats->cpu.usage_ns) / (double)(after.at - before.at) * 100;
-    add_cell(t, text("%.2f%%", cpu));
+    add_cell(t, number(cpu, 2, "%"));
     add_cell(t, pair(format_size(used, true), format_size(limit, true)));
-    add_cell(t, text("%.2f%%", limit > 0 ? used / limit * 100 : 0));
+    add_cell(t, number(limit > 0 ? used / limit * 100 : 0, 2, "%"));
     add_copy(t, "0B / 0B");
     add_cell(t, pair(format_size((double)s->io_total.read_bytes, false), format_size((double)s->io_total.write_bytes, false)));
-    add_cell(t, text("%.0f", (double)s->pids.current));
+    add_cell(t, number((double)s->pids.current, 0, ""));
 }
 
 static int print_stats(box_container **list, size_t n, bool once)
@@ -374,7 +378,8 @@ int verb_top(int argc, char **argv)
     box_error *err = NULL;
     pid_t *pids = NULL;
     size_t n = 0;
-    static char *const usual[] = {(char[]){"-o uid,pid,ppid,c,stime,tty,time,cmd"}, NULL};
+    static char columns[] = "-o uid,pid,ppid,c,stime,tty,time,cmd";
+    char *const usual[] = {columns, NULL};
 
     if (argc > 1 && strcmp(argv[1], "--help") == 0) {
         printf("Usage: box top CONTAINER [ps OPTIONS]\n");

@@ -95,8 +95,8 @@ static int hierarchies(char *out, size_t size, size_t *used, bool *v1, box_error
 int plan_add_cgroup_view(struct builder *b, uint64_t attrs, int slot, uint32_t target, uint32_t flags, box_error **err)
 {
     char list[2048];
-    size_t size;
-    bool v1;
+    size_t size = 0;
+    bool v1 = false;
     int r = hierarchies(list, sizeof(list), &size, &v1, err);
 
     if (r < 0)

@@ -114,7 +114,8 @@ static void run(struct stage *s)
     fail(s, header->n_ops - 1, ENOEXEC); /* a plan ends in EXEC, which does not return */
 }
 
-__attribute__((used, noreturn)) void stage_main(const long *stack)
+void stage_main(const long *stack) __attribute__((used, noreturn));
+void stage_main(const long *stack)
 {
     struct stage *s = &the_stage;
     long argc = stack[0];

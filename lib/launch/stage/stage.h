@@ -66,12 +66,12 @@ PLAN_OPS(X)
 /* A system call that fails the operation: `long fd = STAGE_TRY(s, openat, AT_FDCWD, path, flags);` */
 #define STAGE_TRY(s, name, ...)                                                                                        \
     ({                                                                                                                 \
-        long stage_result_ = box_sys(name, ##__VA_ARGS__);                                                             \
-        if (stage_result_ < 0) {                                                                                       \
+        long stage_syscall_ = box_sys(name, ##__VA_ARGS__);                                                            \
+        if (stage_syscall_ < 0) {                                                                                       \
             (s)->call = #name;                                                                                         \
-            return (int)stage_result_;                                                                                 \
+            return (int)stage_syscall_;                                                                                \
         }                                                                                                              \
-        stage_result_;                                                                                                 \
+        stage_syscall_;                                                                                                 \
     })
 /* The same for a helper that sets `call` itself. */
 #define STAGE_DO(expression)                                                                                           \

@@ -6,7 +6,13 @@
 #include <linux/fcntl.h>
 #include <linux/prctl.h>
 
-/* The compiler may call these four by name, whatever the flags. */
+/* The compiler may call these by name, whatever the flags. */
+void *memcpy(void *to, const void *from, size_t n);
+void *memset(void *to, int c, size_t n);
+void *memmove(void *to, const void *from, size_t n);
+int memcmp(const void *a, const void *b, size_t n);
+size_t strlen(const char *s);
+
 __attribute__((used)) void *memcpy(void *to, const void *from, size_t n)
 {
     char *t = to;
