@@ -17,6 +17,7 @@ int main(int argc, char **argv)
 
     if (argc < 3 || !spec || !rules || !io)
         return fprintf(stderr, "usage: confine DIRECTORY PROGRAM [ARGUMENT...]\n"), 125;
+    box_landlock_handle_up_to(rules, 0); /* all that this kernel can govern is denied, but for what follows */
     for (size_t i = 0; i < sizeof(readable) / sizeof(*readable); i++)
         if (box_landlock_allow_path(rules, readable[i], BOX_LANDLOCK_FS_READ_EXECUTE,
                                     BOX_LANDLOCK_MAY_BE_MISSING, &err) < 0)

@@ -115,6 +115,8 @@ static int add_landlock(struct builder *b, int *slot, box_error **err)
                                                           .remedy = "use a newer kernel, or let the ruleset be best effort"},
                              "Landlock ABI %d of this kernel lacks rights that the ruleset handles", abi);
     uint64_t attr[3] = {l->fs & fs, l->net & net, l->scope & scope};
+    if (!attr[0] && !attr[1] && !attr[2]) /* a ruleset that governs nothing restricts nothing */
+        return 0;
     uint32_t size = abi >= 6 ? 24 : abi >= 4 ? 16 : 8;
     *slot = builder_slot(b);
     builder_add(b, NEW_OP(LANDLOCK, .slot = *slot, .data = builder_data(b, attr, size), .data_size = size));
