@@ -219,7 +219,7 @@ int plan_add_process(struct builder *b, box_error **err)
     builder_add(b, NEW_OP(CHDIR, .str = builder_string(b, p->cwd ? p->cwd : "/")));
     if (spec->init)
         builder_add(b, NEW_OP(INIT, .num = !p->terminal));
-    if (b->need_proc)
+    if (b->need_proc && !b->new_mount) /* otherwise it is there already */
         builder_add(b, NEW_OP(PRIVATE_PROC));
     if (spec->new_keyring)
         builder_add(b, NEW_OP(KEYRING, .flags = spec->may_miss & SPEC_LAYER_KEYRING ? PLAN_OP_OPTIONAL : 0,

@@ -375,6 +375,8 @@ int plan_add_root(struct builder *b, box_error **err)
     int r = own_root ? plan_add_devices(b, err) : 0;
     if (r < 0)
         return r;
+    if (b->need_proc)
+        builder_add(b, NEW_OP(PRIVATE_PROC));
     add_paths(b);
     if (spec->process.terminal)
         plan_add_terminal(b);

@@ -207,15 +207,49 @@ static int joined_lowers(struct stage *s, int fs, const struct plan_op *op)
     return 0;
 }
 
-static int set_upper(struct stage *s, int fs, const struct plan_op *op, const char *key, const char *path)
+static size_t parent_length(const char *path)
 {
-    char buffer[64];
+    size_t n = stage_strlen(path);
+
+    while (n > 1 && path[n - 1] != '/')
+        n--;
+    return n;
+}
+
+/* Upper and work directory lie side by side, and have to be reached through one and the same mapped mount: that of the
+ * directory that holds both. */
+static int map_upper(struct stage *s, const struct plan_op *op, const char *upper, const char *work)
+{
+    static char parent[4096];
+    size_t n = parent_length(upper);
+
+    s->subject = work;
+    s->call = "upperdir and workdir in one directory";
+    if (parent_length(work) != n || n >= sizeof(parent))
+        return -EXDEV;
+    for (size_t i = 0; i < n; i++) {
+        if (upper[i] != work[i])
+            return -EXDEV;
+        parent[i] = upper[i];
+    }
+    parent[n] = 0;
+    int fd = STAGE_DO(stage_open_tree(s, AT_FDCWD, parent, OPEN_TREE_CLONE));
+    STAGE_DO(stage_setattr(s, fd, "", AT_EMPTY_PATH, MOUNT_ATTR_IDMAP, 0, 0, stage_slot(s, op->slot2)));
+    return fd;
+}
+
+static int set_upper(struct stage *s, int fs, int mapped, const char *key, const char *path)
+{
+    char buffer[320];
 
     s->subject = path;
-    if (op->flags & OVERLAY_IDMAP && !(op->flags & OVERLAY_SCRATCH)) {
-        int fd = STAGE_DO(stage_open_tree(s, AT_FDCWD, path, OPEN_TREE_CLONE));
-        STAGE_DO(stage_setattr(s, fd, "", AT_EMPTY_PATH, MOUNT_ATTR_IDMAP, 0, 0, stage_slot(s, op->slot2)));
-        fd_path(buffer, sizeof(buffer), fd, "");
+    if (mapped >= 0) {
+        buffer[0] = '/';
+        buffer[1] = 0;
+        stage_append(buffer, sizeof(buffer), path + parent_length(path));
+        char name[300] = "";
+        stage_append(name, sizeof(name), buffer);
+        fd_path(buffer, sizeof(buffer), mapped, name);
         path = buffer;
     } else if (stage_strlen(path) > 250) {
         fd_path(buffer, sizeof(buffer), STAGE_DO(open_path(s, AT_FDCWD, path)), "");
@@ -234,8 +268,9 @@ static int configure_overlay(struct stage *s, int fs, const struct plan_op *op, 
     if (r < 0)
         return r;
     if (upper) {
-        STAGE_DO(set_upper(s, fs, op, "upperdir", upper));
-        STAGE_DO(set_upper(s, fs, op, "workdir", work));
+        int mapped = op->flags & OVERLAY_IDMAP && !(op->flags & OVERLAY_SCRATCH) ? STAGE_DO(map_upper(s, op, upper, work)) : -1;
+        STAGE_DO(set_upper(s, fs, mapped, "upperdir", upper));
+        STAGE_DO(set_upper(s, fs, mapped, "workdir", work));
     }
     if (op->flags & OVERLAY_USERXATTR)
         STAGE_TRY(s, fsconfig, fs, FSCONFIG_SET_FLAG, "userxattr", NULL, 0);
