@@ -178,7 +178,7 @@ struct stage_message {
 #define SOURCE_OPTIONAL_FILE PLAN_OP_FLAG(0)
 /* NEW_FS: slot = result, str = type, str2 = source, data = pairs "key\0value\0" ("key\0\0" is a flag), num = attrs */
 /* OVERLAY: slot = result, data = paths, the topmost first, each with NUL; str = upper, str2 = work (0: read-only);
- * num = attrs, num2 = size of a scratch upper on tmpfs */
+ * num = attrs, num2 = size of a scratch upper on tmpfs, num3 and num4 = ids to make it with (OVERLAY_IDMAP) */
 #define OVERLAY_USERXATTR PLAN_OP_FLAG(0)
 #define OVERLAY_SCRATCH   PLAN_OP_FLAG(1)
 #define OVERLAY_VOLATILE  PLAN_OP_FLAG(2)

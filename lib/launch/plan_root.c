@@ -291,16 +291,19 @@ static int add_overlay(struct builder *b, box_error **err)
     if (b->new_user && !b->privileged)
         flags |= OVERLAY_USERXATTR;
     int userns = PLAN_NO_SLOT;
+    uint32_t uid = 0, gid = 0;
     if (b->prepare && b->spec->idmap) {
         userns = box_idmap_userns(b->spec->idmap, err);
         if (userns < 0)
             return box_fail_wrap(err, userns, "root");
         userns = builder_hold(b, userns);
         flags |= OVERLAY_IDMAP;
+        box_idmap_to_outside(b->spec->idmap, BOX_IDMAP_UID, 0, &uid);
+        box_idmap_to_outside(b->spec->idmap, BOX_IDMAP_GID, 0, &gid);
     }
     builder_add(b, NEW_OP(OVERLAY, .slot = SLOT_ROOT, .slot2 = userns, .data = data, .data_size = (uint32_t)data_size,
                           .str = builder_string(b, root->upper), .str2 = builder_string(b, root->work),
-                          .num2 = root->scratch_size, .flags = flags));
+                          .num2 = root->scratch_size, .num3 = uid, .num4 = gid, .flags = flags));
     return 0;
 }
 

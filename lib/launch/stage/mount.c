@@ -10,6 +10,7 @@
 #include <linux/fcntl.h>
 #include <linux/magic.h>
 #include <linux/mount.h>
+#include <linux/prctl.h>
 #include <linux/stat.h>
 
 #include "base/resolve.h"
@@ -259,6 +260,22 @@ static int set_upper(struct stage *s, int fs, int mapped, const char *key, const
     return 0;
 }
 
+/* An overlay does its own doings (the work directory, copying up) with the ids of whoever made it. Through a mapped
+ * mount those have to be ids of the map: the container's root. Its capabilities are kept meanwhile. */
+static long create_as(int fs, uint64_t uid, uint64_t gid)
+{
+    long bits = box_sys(prctl, PR_GET_SECUREBITS, 0, 0, 0, 0);
+
+    box_sys(prctl, PR_SET_SECUREBITS, bits | (1 << 2) /* SECBIT_NO_SETUID_FIXUP */, 0, 0, 0);
+    box_sys(setfsgid, gid);
+    box_sys(setfsuid, uid);
+    long r = box_sys(fsconfig, fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0);
+    box_sys(setfsuid, box_sys(geteuid));
+    box_sys(setfsgid, box_sys(getegid));
+    box_sys(prctl, PR_SET_SECUREBITS, bits, 0, 0, 0);
+    return r;
+}
+
 static int configure_overlay(struct stage *s, int fs, const struct plan_op *op, const char *upper, const char *work)
 {
     STAGE_TRY(s, fsconfig, fs, FSCONFIG_SET_STRING, "source", "overlay", 0);
@@ -277,8 +294,9 @@ static int configure_overlay(struct stage *s, int fs, const struct plan_op *op, 
     if (op->flags & OVERLAY_VOLATILE)
         STAGE_TRY(s, fsconfig, fs, FSCONFIG_SET_FLAG, "volatile", NULL, 0);
     s->subject = NULL;
-    STAGE_TRY(s, fsconfig, fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0);
-    return 0;
+    s->call = "fsconfig";
+    return (int)(op->flags & OVERLAY_IDMAP ? create_as(fs, op->num3, op->num4)
+                                           : box_sys(fsconfig, fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0));
 }
 
 STAGE_OP(OVERLAY)
