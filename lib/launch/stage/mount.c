@@ -265,13 +265,14 @@ static int set_upper(struct stage *s, int fs, int mapped, const char *key, const
 static long create_as(int fs, uint64_t uid, uint64_t gid)
 {
     long bits = box_sys(prctl, PR_GET_SECUREBITS, 0, 0, 0, 0);
+    long own_uid = box_sys(geteuid), own_gid = box_sys(getegid);
 
     box_sys(prctl, PR_SET_SECUREBITS, bits | (1 << 2) /* SECBIT_NO_SETUID_FIXUP */, 0, 0, 0);
     box_sys(setfsgid, gid);
     box_sys(setfsuid, uid);
     long r = box_sys(fsconfig, fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0);
-    box_sys(setfsuid, box_sys(geteuid));
-    box_sys(setfsgid, box_sys(getegid));
+    box_sys(setfsuid, own_uid);
+    box_sys(setfsgid, own_gid);
     box_sys(prctl, PR_SET_SECUREBITS, bits, 0, 0, 0);
     return r;
 }
