@@ -443,7 +443,7 @@ int box_plan_start_with(const box_plan *plan, const struct start_options *option
         p->streams[i] = s->streams.host[i];
         s->streams.host[i] = -1;
     }
-    if (plan->clone_flags && r >= 0)
+    if ((plan->clone_flags || plan->forks) && r >= 0)
         p->applied |= BOX_APPLIED_NAMESPACES;
     if (!p->borrowed)
         p->applied &= ~(uint32_t)BOX_APPLIED_CGROUP;
