@@ -1,6 +1,7 @@
 /* The peer liblxc, used from C in a process of its own: see struct worker in bench.h.
  *
- *     bench-lxc --worker ROOT …      ROOT: a directory with /bin/true, where a container's state goes beside it */
+ *     bench-lxc --worker ROOT …      ROOT: a directory with /bin/true, where a container's state goes beside
+ * it */
 #include "bench.h"
 
 #include <stdio.h>
@@ -34,7 +35,8 @@ int main(int argc, char **argv)
     if (!c)
         return 1;
     snprintf(value, sizeof(value), "dir:%.200s", argv[2]);
-    if (!c->set_config_item(c, "lxc.rootfs.path", value) || !c->set_config_item(c, "lxc.net.0.type", "empty") ||
+    if (!c->set_config_item(c, "lxc.rootfs.path", value) ||
+        !c->set_config_item(c, "lxc.net.0.type", "empty") ||
         !c->set_config_item(c, "lxc.mount.auto", "proc:rw") || !c->want_daemonize(c, false))
         return 1;
     int r = bench_serve(&s);

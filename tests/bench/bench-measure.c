@@ -45,7 +45,8 @@ struct subject *bench_add(struct group *g, const char *name, int64_t (*run)(stru
     return s;
 }
 
-/* ---- turns ------------------------------------------------------------------------------------------------------- */
+/* ---- turns
+ * ------------------------------------------------------------------------------------------------------- */
 
 static int compare(const void *a, const void *b)
 {
@@ -101,9 +102,11 @@ void bench_run(struct group *g, unsigned runs, struct output *out)
     }
 }
 
-/* ---- reports ------------------------------------------------------------------------------------------------------- */
+/* ---- reports
+ * ------------------------------------------------------------------------------------------------------- */
 
-void bench_report(struct output *out, const char *name, double libbox, double peer, const char *peer_name, size_t runs)
+void bench_report(struct output *out, const char *name, double libbox, double peer, const char *peer_name,
+                  size_t runs)
 {
     static bool headed;
     char *more = NULL;
@@ -114,10 +117,11 @@ void bench_report(struct output *out, const char *name, double libbox, double pe
     printf("%-46s %10.3f  %-34s %10.3f %7.2f %5zu\n", name, libbox, peer_name, peer, libbox / peer, runs);
     fflush(stdout);
     if (asprintf(&more,
-                 "%s%s  {\"name\": \"%s\", \"libbox\": %.4f, \"peer\": %.4f, \"peer_name\": \"%s\", \"ratio\": %.4f, "
+                 "%s%s  {\"name\": \"%s\", \"libbox\": %.4f, \"peer\": %.4f, \"peer_name\": \"%s\", "
+                 "\"ratio\": %.4f, "
                  "\"unit\": \"ms\", \"runs\": %zu}",
-                 out->json ? out->json : "", out->json ? ",\n" : "", name, libbox, peer, peer_name, libbox / peer,
-                 runs) < 0)
+                 out->json ? out->json : "", out->json ? ",\n" : "", name, libbox, peer, peer_name,
+                 libbox / peer, runs) < 0)
         return;
     free(out->json);
     out->json = more;
@@ -142,7 +146,8 @@ int bench_finish(struct output *out)
     return fclose(f);
 }
 
-/* ---- the floor ----------------------------------------------------------------------------------------------------- */
+/* ---- the floor
+ * ----------------------------------------------------------------------------------------------------- */
 
 static int exec_only(void *data)
 {
@@ -175,8 +180,9 @@ int64_t bench_floor(struct subject *s)
     if (!f->stack && !(f->stack = malloc(FLOOR_STACK)))
         return bench_fail(s, "out of memory");
     int64_t from = bench_now();
-    return wait_for(s, clone(exec_only, (char *)f->stack + FLOOR_STACK, CLONE_VM | CLONE_VFORK | f->flags | SIGCHLD, f),
-                    from, "clone");
+    return wait_for(
+        s, clone(exec_only, (char *)f->stack + FLOOR_STACK, CLONE_VM | CLONE_VFORK | f->flags | SIGCHLD, f),
+        from, "clone");
 }
 
 int64_t bench_fork(struct subject *s)
@@ -190,12 +196,14 @@ int64_t bench_fork(struct subject *s)
     return wait_for(s, pid, from, "fork");
 }
 
-/* ---- programs ------------------------------------------------------------------------------------------------------ */
+/* ---- programs
+ * ------------------------------------------------------------------------------------------------------ */
 
 static int exec_command(void *data)
 {
     struct command *c = data;
-    int out = open(c->log, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600), in = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    int out = open(c->log, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600),
+        in = open("/dev/null", O_RDONLY | O_CLOEXEC);
 
     dup2(in, 0);
     dup2(out, 1);
@@ -227,12 +235,14 @@ int64_t bench_command(struct subject *s)
     struct command *c = s->data;
     static char stack[FLOOR_STACK] __attribute__((aligned(64)));
     int64_t from = bench_now();
-    int64_t t = wait_for(s, clone(exec_command, stack + sizeof(stack), CLONE_VM | CLONE_VFORK | SIGCHLD, c), from, "clone");
+    int64_t t = wait_for(s, clone(exec_command, stack + sizeof(stack), CLONE_VM | CLONE_VFORK | SIGCHLD, c),
+                         from, "clone");
 
     return t < 0 ? explain(s, c) : t;
 }
 
-/* ---- workers -------------------------------------------------------------------------------------------------------- */
+/* ---- workers
+ * -------------------------------------------------------------------------------------------------------- */
 
 static int start_worker(struct worker *w)
 {
@@ -288,7 +298,8 @@ int bench_serve(struct subject *s)
 
     while (read(0, &byte, 1) == 1) {
         int64_t t = s->run(s);
-        int n = t < 0 ? snprintf(line, sizeof(line), "error %s\n", s->why) : snprintf(line, sizeof(line), "%lld\n", (long long)t);
+        int n = t < 0 ? snprintf(line, sizeof(line), "error %s\n", s->why)
+                      : snprintf(line, sizeof(line), "%lld\n", (long long)t);
         if (write(1, line, (size_t)n) != n)
             return 1;
     }

@@ -1,6 +1,7 @@
 /* Start to exit: what libbox costs beside the bare system calls and beside other runtimes.
  *
- *     bench-start --true FILE --dir DIR [--runs N] [--json FILE] [--lxc FILE] [--box FILE --image NAME] [--big MIB]...
+ *     bench-start --true FILE --dir DIR [--runs N] [--json FILE] [--lxc FILE] [--box FILE --image NAME]
+ * [--big MIB]...
  *
  * DIR is an empty scratch directory. tests/bench/run makes it, and is what people call. */
 #include "bench.h"
@@ -54,13 +55,15 @@ static void must(int r, box_error *err, const char *what)
         die("%s: %s", what, box_error_message(err));
 }
 
-/* ---- specs ----------------------------------------------------------------------------------------------------------- */
+/* ---- specs
+ * -----------------------------------------------------------------------------------------------------------
+ */
 
 /* New namespaces on the host's own root, and nothing else. */
 static box_spec *bare_spec(bool user)
 {
-    static const enum box_spec_namespace kinds[] = {BOX_SPEC_MOUNT_NAMESPACE, BOX_SPEC_PID_NAMESPACE,
-                                                    BOX_SPEC_UTS_NAMESPACE,   BOX_SPEC_IPC_NAMESPACE,
+    static const enum box_spec_namespace kinds[] = {BOX_SPEC_MOUNT_NAMESPACE,  BOX_SPEC_PID_NAMESPACE,
+                                                    BOX_SPEC_UTS_NAMESPACE,    BOX_SPEC_IPC_NAMESPACE,
                                                     BOX_SPEC_CGROUP_NAMESPACE, BOX_SPEC_NETWORK_NAMESPACE};
     box_spec *spec = box_spec_new_empty();
     box_error *err = NULL;
@@ -93,7 +96,8 @@ static box_spec *full_spec(const char *root)
         must(box_spec_set_root(spec, root, &err), err, "root");
     } else {
         char *lower[] = {settings.path[0], NULL};
-        must(box_spec_set_root_overlay(spec, lower, settings.path[1], settings.path[2], &err), err, "overlay");
+        must(box_spec_set_root_overlay(spec, lower, settings.path[1], settings.path[2], &err), err,
+             "overlay");
     }
     must(box_spec_set_args(spec, args, &err), err, "args");
     must(box_spec_set_hostname(spec, "bench", &err), err, "hostname");
@@ -103,7 +107,9 @@ static box_spec *full_spec(const char *root)
     return spec;
 }
 
-/* ---- libbox ---------------------------------------------------------------------------------------------------------- */
+/* ---- libbox
+ * ----------------------------------------------------------------------------------------------------------
+ */
 
 static int64_t failed(struct subject *s, box_error *err)
 {
@@ -172,7 +178,8 @@ static int64_t run_container(struct subject *s)
         r = box_container_start(c, NULL, &err);
     if (r >= 0)
         r = box_container_wait(c, -1, &err);
-    bool good = r >= 0 && box_container_ending(c)->kind == BOX_ENDING_EXIT && box_container_ending(c)->code == 0;
+    bool good =
+        r >= 0 && box_container_ending(c)->kind == BOX_ENDING_EXIT && box_container_ending(c)->code == 0;
     if (r >= 0 && !good)
         bench_fail(s, "%s", box_container_ending(c)->text);
     if (c && r >= 0)
@@ -183,7 +190,9 @@ static int64_t run_container(struct subject *s)
     return good ? bench_now() - from : -1;
 }
 
-/* ---- peers ----------------------------------------------------------------------------------------------------------- */
+/* ---- peers
+ * -----------------------------------------------------------------------------------------------------------
+ */
 
 static struct subject *add_command(struct group *g, const char *name, ...)
 {
@@ -193,7 +202,8 @@ static struct subject *add_command(struct group *g, const char *name, ...)
     if (!c)
         die("out of memory");
     va_start(ap, name);
-    for (size_t i = 0; i + 1 < sizeof(c->argv) / sizeof(*c->argv) && (c->argv[i] = va_arg(ap, const char *)); i++)
+    for (size_t i = 0; i + 1 < sizeof(c->argv) / sizeof(*c->argv) && (c->argv[i] = va_arg(ap, const char *));
+         i++)
         continue;
     va_end(ap);
     snprintf(c->log, sizeof(c->log), "%s/log", settings.dir);
@@ -209,15 +219,22 @@ static char *in_dir(const char *name)
     return path;
 }
 
-/* The spec that libbox is given, as a bundle for OCI runtimes. */
+/* The spec that libbox is given, as a bundle for OCI runtimes. Older ones know no version after 1.0. */
 static char *bundle(const char *name, const box_spec *spec)
 {
-    char *dir = in_dir(name), *file = NULL;
+    char *dir = in_dir(name), *file = NULL, *text = NULL;
     box_error *err = NULL;
 
     if (asprintf(&file, "%s/config.json", dir) < 0 || (mkdir(dir, 0755) < 0 && errno != EEXIST))
         die("%s: %s", dir, strerror(errno));
-    must(box_spec_save(spec, file, &err), err, file);
+    must(box_spec_format(spec, &text, &err), err, "box_spec_format");
+    char *key = strstr(text, "\"ociVersion\""), *value = key ? strstr(key + 12, "\"1.") : NULL;
+    if (value && strlen(value) > 6)
+        memcpy(value, "\"1.0.0\"", 7);
+    FILE *f = fopen(file, "we");
+    if (!f || fputs(text, f) < 0 || fclose(f) != 0)
+        die("%s: %s", file, strerror(errno));
+    free(text);
     free(file);
     return dir;
 }
@@ -226,8 +243,8 @@ static void add_runtimes(struct group *g, const char *dir)
 {
     add_command(g, "runc run", "runc", "--root", in_dir("runc"), "run", "-b", dir, "libbox-bench", NULL);
     add_command(g, "crun run", "crun", "--root", in_dir("crun"), "run", "-b", dir, "libbox-bench", NULL);
-    add_command(g, "crun run, without cgroups", "crun", "--root", in_dir("crun"), "--cgroup-manager=disabled", "run",
-                "-b", dir, "libbox-bench", NULL);
+    add_command(g, "crun run, without cgroups", "crun", "--root", in_dir("crun"), "--cgroup-manager=disabled",
+                "run", "-b", dir, "libbox-bench", NULL);
 }
 
 static struct subject *add_floor(struct group *g, const char *name, int flags)
@@ -258,7 +275,9 @@ static struct worker *new_worker(const char *program, const char *mode, uint64_t
     return w;
 }
 
-/* ---- rows ------------------------------------------------------------------------------------------------------------ */
+/* ---- rows
+ * ------------------------------------------------------------------------------------------------------------
+ */
 
 static void slower(struct group *g, size_t from, unsigned every)
 {
@@ -269,7 +288,8 @@ static void slower(struct group *g, size_t from, unsigned every)
 static void bare_rows(bool user)
 {
     struct group g = {.name = user ? "namespaces with user namespace, plan kept" : "namespaces, plan kept"};
-    struct group once = {.name = user ? "namespaces with user namespace, plan made" : "namespaces, plan made"};
+    struct group once = {.name =
+                             user ? "namespaces with user namespace, plan made" : "namespaces, plan made"};
     box_spec *spec = bare_spec(user);
     int flags = NAMESPACES | (user ? CLONE_NEWUSER : 0);
     box_plan *plan = plan_of(spec);
@@ -396,7 +416,8 @@ static void full_rows(void)
 
 static void process_rows(const char *self)
 {
-    struct group g = {.name = "namespaces, a program that links libbox"}, box = {.name = "box run --rm IMAGE true"};
+    struct group g = {.name = "namespaces, a program that links libbox"},
+                 box = {.name = "box run --rm IMAGE true"};
 
     add_command(&g, "libbox", self, "--once", "--true", settings.program, NULL);
     add_command(&g, "bwrap", "bwrap", "--unshare-pid", "--unshare-uts", "--unshare-ipc", "--unshare-net",
@@ -407,13 +428,15 @@ static void process_rows(const char *self)
         bench_skip(box.name, "floor (clone, exec, wait)", "the program box or its image is not there");
         return;
     }
-    add_command(&box, "libbox", settings.box, "--root", in_dir("box-store"), "--runroot", in_dir("box-run"), "run",
-                "--rm", "--network", "none", settings.image, "/bin/true", NULL);
+    add_command(&box, "libbox", settings.box, "--root", in_dir("box-store"), "--runroot", in_dir("box-run"),
+                "run", "--rm", "--network", "none", settings.image, "/bin/true", NULL);
     add_floor(&box, "floor (clone, exec, wait)", NAMESPACES);
     bench_run(&box, settings.runs / 4 + 1, &settings.out);
 }
 
-/* ---- main ------------------------------------------------------------------------------------------------------------ */
+/* ---- main
+ * ------------------------------------------------------------------------------------------------------------
+ */
 
 static void make_directories(void)
 {
@@ -464,10 +487,19 @@ static int once(void)
 
 int main(int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"true", 1, NULL, 't'}, {"dir", 1, NULL, 'd'},    {"runs", 1, NULL, 'r'}, {"json", 1, NULL, 'j'},
-        {"lxc", 1, NULL, 'l'},  {"box", 1, NULL, 'b'},    {"image", 1, NULL, 'i'}, {"big", 1, NULL, 'm'},
-        {"once", 0, NULL, 'o'}, {"worker", 1, NULL, 'w'}, {"host", 1, NULL, 'h'}, {"only", 1, NULL, 'y'}, {0}};
+    static const struct option options[] = {{"true", 1, NULL, 't'},
+                                            {"dir", 1, NULL, 'd'},
+                                            {"runs", 1, NULL, 'r'},
+                                            {"json", 1, NULL, 'j'},
+                                            {"lxc", 1, NULL, 'l'},
+                                            {"box", 1, NULL, 'b'},
+                                            {"image", 1, NULL, 'i'},
+                                            {"big", 1, NULL, 'm'},
+                                            {"once", 0, NULL, 'o'},
+                                            {"worker", 1, NULL, 'w'},
+                                            {"host", 1, NULL, 'h'},
+                                            {"only", 1, NULL, 'y'},
+                                            {0}};
     const char *mode = NULL, *only = "";
     uint64_t mib = 0;
     bool single = false;
@@ -475,22 +507,45 @@ int main(int argc, char **argv)
     signal(SIGPIPE, SIG_IGN);
     for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         switch (c) {
-        case 't': settings.program = optarg; break;
-        case 'd': settings.dir = optarg; break;
-        case 'r': settings.runs = (unsigned)strtoul(optarg, NULL, 10); break;
-        case 'j': settings.out.json_path = optarg; break;
-        case 'l': settings.lxc = optarg; break;
-        case 'b': settings.box = optarg; break;
-        case 'i': settings.image = optarg; break;
+        case 't':
+            settings.program = optarg;
+            break;
+        case 'd':
+            settings.dir = optarg;
+            break;
+        case 'r':
+            settings.runs = (unsigned)strtoul(optarg, NULL, 10);
+            break;
+        case 'j':
+            settings.out.json_path = optarg;
+            break;
+        case 'l':
+            settings.lxc = optarg;
+            break;
+        case 'b':
+            settings.box = optarg;
+            break;
+        case 'i':
+            settings.image = optarg;
+            break;
         case 'm':
             if (settings.n_big < sizeof(settings.big) / sizeof(*settings.big))
                 settings.big[settings.n_big++] = strtoull(optarg, NULL, 10);
             break;
-        case 'o': single = true; break;
-        case 'w': mode = optarg; break;
-        case 'h': mib = strtoull(optarg, NULL, 10); break;
-        case 'y': only = optarg; break;
-        default: return 2;
+        case 'o':
+            single = true;
+            break;
+        case 'w':
+            mode = optarg;
+            break;
+        case 'h':
+            mib = strtoull(optarg, NULL, 10);
+            break;
+        case 'y':
+            only = optarg;
+            break;
+        default:
+            return 2;
         }
     }
     if (!settings.program || (!settings.dir && !mode && !single) || settings.runs < 1)

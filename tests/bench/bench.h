@@ -1,5 +1,6 @@
-/* Measuring in turns: several subjects that do the same work are run A B A B, and their medians are held against each
- * other. Absolute times differ from machine to machine and from minute to minute; the ratio does not, much. */
+/* Measuring in turns: several subjects that do the same work are run A B A B, and their medians are held
+ * against each other. Absolute times differ from machine to machine and from minute to minute; the ratio does
+ * not, much. */
 #ifndef TESTS_BENCH_H
 #define TESTS_BENCH_H
 
@@ -9,10 +10,11 @@
 #include <sys/types.h>
 
 #define BENCH_MAX_SUBJECTS 8
-#define BENCH_TEXT 256
+#define BENCH_TEXT         256
 
-/* One way of doing the work. `run` does it once and gives the nanoseconds that it took, or a negative number when it
- * failed: `why` then says so. A subject that fails in its first run is left out of the group and reported as skipped. */
+/* One way of doing the work. `run` does it once and gives the nanoseconds that it took, or a negative number
+ * when it failed: `why` then says so. A subject that fails in its first run is left out of the group and
+ * reported as skipped. */
 struct subject {
     char name[64];
     int64_t (*run)(struct subject *s);
@@ -44,7 +46,8 @@ struct subject *bench_add(struct group *g, const char *name, int64_t (*run)(stru
 int64_t bench_fail(struct subject *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Runs a group `runs` times in turns and reports it. */
 void bench_run(struct group *g, unsigned runs, struct output *out);
-void bench_report(struct output *out, const char *name, double libbox, double peer, const char *peer_name, size_t runs);
+void bench_report(struct output *out, const char *name, double libbox, double peer, const char *peer_name,
+                  size_t runs);
 void bench_skip(const char *name, const char *peer_name, const char *why);
 /* Writes the records, if a file was asked for. Returns 0, or -1 with errno. */
 int bench_finish(struct output *out);
@@ -66,8 +69,8 @@ struct command {
 };
 int64_t bench_command(struct subject *s);
 
-/* A peer that measures itself: a program that does the work once for each byte on its standard input, and answers with
- * the nanoseconds, or with "error WHY". `data` is a struct worker. */
+/* A peer that measures itself: a program that does the work once for each byte on its standard input, and
+ * answers with the nanoseconds, or with "error WHY". `data` is a struct worker. */
 struct worker {
     const char *argv[8];
     pid_t pid;
