@@ -69,7 +69,8 @@ BOX_API int box_mount_new(const char *type, const char *source, const char *opti
 BOX_API int box_mount_clone(int source_fd, unsigned flags, box_mount **mount, box_error **err);
 
 /* An overlay of directories given by descriptor (O_PATH will do), which the caller keeps and may close after
- * the call. */
+ * the call. They must have been opened in the mount namespace of the call. Before Linux 6.5 the kernel takes
+ * many layers by mount(2) only, so that the overlay is made by box_mount_attach(), as with the old API. */
 typedef struct box_mount_overlay {
     const int *lower;    /* the topmost first */
     size_t n_lower;      /* 1 to 500 */
@@ -124,7 +125,8 @@ BOX_API int box_mount_attach(box_mount *mount, int target_fd, box_error **err);
 /* Onto a path inside a root that is not trusted: links are followed inside the root only; a target that is
  * missing is made (a directory, or a file when the mount is of a file). */
 BOX_API int box_mount_attach_in(box_mount *mount, int root_fd, const char *path, box_error **err);
-/* The root of the mount, or -1 with the old API before attaching. Owned by the object. */
+/* The root of the mount, or -1 before attaching with the old API (and, before Linux 6.5, for an overlay).
+ * Owned by the object. */
 BOX_API int box_mount_fd(const box_mount *mount);
 /* Frees the object. A mount that was not attached is gone with it, one that was attached stays. NULL is
  * allowed. */

@@ -17,7 +17,7 @@
 #include <sys/wait.h>
 
 #include "base/fail.h"
-#include "kernel/deadline.h"
+#include "base/clock.h"
 #include "kernel/number.h"
 #include "kernel/smallfile.h"
 
@@ -200,7 +200,7 @@ int box_pidfd_getfd(int pidfd, int fd, box_error **err)
 
 int box_pidfd_wait(int pidfd, int timeout_ms, box_error **err)
 {
-    struct box_deadline deadline = box_deadline_in(timeout_ms);
+    struct box_deadline deadline = box_deadline_in_ms(timeout_ms);
     struct pollfd p = {.fd = pidfd, .events = POLLIN};
 
     for (;;) {
@@ -251,7 +251,7 @@ static int status_of_stranger(int pidfd, box_pidfd_status *status, box_error **e
 
 int box_pidfd_reap(int pidfd, int timeout_ms, box_pidfd_status *status, box_error **err)
 {
-    struct box_deadline deadline = box_deadline_in(timeout_ms);
+    struct box_deadline deadline = box_deadline_in_ms(timeout_ms);
 
     for (;;) {
         siginfo_t si = {0};

@@ -11,7 +11,7 @@
 #include <sys/mman.h>
 
 #include "base/fail.h"
-#include "kernel/deadline.h"
+#include "base/clock.h"
 
 #ifndef MFD_NOEXEC_SEAL
 #define MFD_NOEXEC_SEAL 8u
@@ -119,7 +119,7 @@ static int drain(struct capture *c, box_error **err)
 static int pump(struct box_child *child, const struct box_spawn_io *io, struct capture *out,
                 struct capture *error, box_error **err)
 {
-    struct box_deadline deadline = box_deadline_in(io->timeout_ms);
+    struct box_deadline deadline = box_deadline_in_ms(io->timeout_ms);
 
     for (;;) {
         struct pollfd p[] = {{.fd = child->pidfd, .events = POLLIN},
