@@ -78,9 +78,12 @@ static int write_location(box_cgroup *cgroup, box_error **err)
     out = cgroup->location = calloc(1, size);
     if (!out)
         return box_fail_nomem(err);
-    for (int i = 0; i < cgroup->count; i++)
-        out += sprintf(out, "%d:%s:%s\n", cgroup->dir[i].v2 ? 0 : i + 1, cgroup->dir[i].names,
-                       cgroup->dir[i].path);
+    for (int i = 0; i < cgroup->count; i++) {
+        int n = snprintf(out, size, "%d:%s:%s\n", cgroup->dir[i].v2 ? 0 : i + 1, cgroup->dir[i].names,
+                         cgroup->dir[i].path);
+        out += n;
+        size -= (size_t)n;
+    }
     return 0;
 }
 
@@ -147,7 +150,8 @@ static void blame(struct blame *b, int errnum, const struct cgroup_mount *mount,
 static int hand_down(int dirfd, unsigned wanted)
 {
     unsigned missing = wanted & ~V2_ALWAYS & ~cgroup_v2_read_mask(dirfd, "cgroup.subtree_control");
-    char all[256] = "", *out = all;
+    char all[256] = "";
+    size_t used = 0;
     int first = 0;
 
     missing &= missing ? cgroup_v2_read_mask(dirfd, "cgroup.controllers") : 0;
@@ -158,7 +162,7 @@ static int hand_down(int dirfd, unsigned wanted)
         return -EBUSY;
     for (unsigned bit = 1; bit <= BOX_CONTROLLER_UNIFIED; bit <<= 1) {
         if (missing & bit)
-            out += sprintf(out, "+%s ", box_controller_name(bit));
+            used += (size_t)snprintf(all + used, sizeof(all) - used, "+%s ", box_controller_name(bit));
     }
     if (cgroup_write(dirfd, "cgroup.subtree_control", all) == 0)
         return 0;

@@ -213,7 +213,7 @@ static int freezer_state(const struct cgroup_dir *dir, char state[16])
     text[strcspn(text, "\n")] = '\0';
     if (strlen(text) > 15)
         return -EBADMSG;
-    strcpy(state, text);
+    memcpy(state, text, strlen(text) + 1);
     return 0;
 }
 
