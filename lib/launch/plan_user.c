@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/strings.h"
 #include "spec/users.h"
 
 #define MAX_LAYERS 512
@@ -93,13 +94,12 @@ static int add_home(const box_spec *spec, const char *home, struct spec_process 
     while (spec->process.env && spec->process.env[n])
         n++;
     char **env = malloc((n + 2) * sizeof(*env));
-    char *entry = malloc(strlen(home) + sizeof("HOME="));
+    char *entry = box_strf("HOME=%s", home);
     if (!env || !entry) {
         free(env);
         free(entry);
         return BOX_ENOMEM;
     }
-    stpcpy(stpcpy(entry, "HOME="), home);
     if (n)
         memcpy(env, spec->process.env, n * sizeof(*env));
     env[n] = entry;
