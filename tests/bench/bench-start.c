@@ -131,10 +131,26 @@ static int64_t follow(struct subject *s, int r, box_process *process, int64_t fr
     return r < 0 ? -1 : bench_now() - from;
 }
 
+/* What a volatile overlay leaves in its work directory, and what keeps it from being mounted again. */
+static void fresh_overlay(void)
+{
+    char path[BENCH_TEXT + 32];
+
+    if (!settings.dir)
+        return;
+    static const char *const left[] = {"volatile/dirty", "volatile", ""};
+    for (size_t i = 0; i < 3; i++) {
+        snprintf(path, sizeof(path), "%s/work/incompat/%s", settings.path[2], left[i]);
+        remove(path);
+    }
+}
+
 static int64_t run_launch(struct subject *s)
 {
     box_process *process = NULL;
     box_error *err = NULL;
+
+    fresh_overlay();
     int64_t from = bench_now();
 
     int r = box_launch(s->data, NULL, &process, &err);
@@ -145,6 +161,8 @@ static int64_t run_plan(struct subject *s)
 {
     box_process *process = NULL;
     box_error *err = NULL;
+
+    fresh_overlay();
     int64_t from = bench_now();
 
     int r = box_plan_start(s->data, NULL, &process, &err);
@@ -171,6 +189,8 @@ static int64_t run_container(struct subject *s)
     struct stored *d = s->data;
     box_container *c = NULL;
     box_error *err = NULL;
+
+    fresh_overlay();
     int64_t from = bench_now();
 
     int r = box_container_create(d->store, NULL, NULL, d->spec, 0, &c, &err);
