@@ -166,7 +166,7 @@ Test(spawn, a_process_left_behind_with_the_pipe_open_does_not_hold_the_caller)
 {
     _cleanup_spawn_result_ struct box_spawn_result result;
 
-    run(SH("sleep 3 & printf done"), &(struct box_spawn_io){.limit = 10, .timeout_ms = 2000}, &result);
+    run(SH("sleep 1 & printf done"), &(struct box_spawn_io){.limit = 10, .timeout_ms = 2000}, &result);
     cr_assert_str_eq(result.out, "done");
     cr_assert_eq(result.status.code, 0);
 }
