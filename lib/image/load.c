@@ -175,7 +175,7 @@ static int load_bundle(struct load *load, box_image_list **images, box_error **e
 }
 
 /* What a failed load has unpacked is of no use to anybody. */
-static int finish(struct load *load, int r, box_error **err)
+int box_load_finish(struct load *load, int r)
 {
     box_store *store = load->store;
     bool begun = load->work.store;
@@ -183,7 +183,7 @@ static int finish(struct load *load, int r, box_error **err)
     box_load_clear(load);
     if (r < 0 && begun)
         box_store_collect(store, NULL, NULL);
-    return r < 0 ? box_fail_wrap(err, r, "load") : 0;
+    return r;
 }
 
 int box_image_load(box_store *store, const char *path, const box_image_options *options,
@@ -198,7 +198,8 @@ int box_image_load(box_store *store, const char *path, const box_image_options *
         r = box_bundle_open(&load.work, path, &load.limits, box_load_tick, &load, &load.bundle, err);
     if (r == 0)
         r = load_bundle(&load, images, err);
-    return finish(&load, r, err);
+    r = box_load_finish(&load, r);
+    return r < 0 ? box_fail_wrap(err, r, "load") : 0;
 }
 
 int box_image_load_fd(box_store *store, int fd, const box_image_options *options, box_image_list **images,
@@ -211,5 +212,6 @@ int box_image_load_fd(box_store *store, int fd, const box_image_options *options
         r = box_bundle_open_fd(&load.work, fd, &load.limits, box_load_tick, &load, &load.bundle, err);
     if (r == 0)
         r = load_bundle(&load, images, err);
-    return finish(&load, r, err);
+    r = box_load_finish(&load, r);
+    return r < 0 ? box_fail_wrap(err, r, "load") : 0;
 }

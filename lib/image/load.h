@@ -3,6 +3,7 @@
 #ifndef BOX_IMAGE_LOAD_H
 #define BOX_IMAGE_LOAD_H
 
+#include <json-c/json.h>
 #include <pthread.h>
 
 #include "image/bundle.h"
@@ -50,6 +51,9 @@ int box_load_tell(struct load *load, const box_image_progress *progress, box_err
 /* A tick of the reading of the archive. */
 int box_load_tick(void *data, uint64_t read, box_error **err);
 
+/* Ends the work, whatever its result, and gives the result back. */
+int box_load_finish(struct load *load, int result);
+
 /* Finds the images of load->bundle. */
 int box_load_find(struct load *load, box_error **err);
 struct load_image *box_load_add_image(struct load *load, box_error **err);
@@ -58,6 +62,12 @@ int box_load_add_layer(struct load *load, const struct box_digest *diff_id, cons
                        struct box_piece *piece, box_error **err);
 /* Parses the config, takes its diff ids, and checks that there are as many as layers. */
 int box_load_take_config(struct load_image *image, size_t layers, box_error **err);
+
+/* Makes a manifest for an image whose config and diff ids are known, of the layers described; the same for
+ * the same image. `layers` is borrowed. */
+int box_load_describe_layer(json_object *layers, const char *media_type, const struct box_digest *digest,
+                            uint64_t size, box_error **err);
+int box_load_make_manifest(struct load_image *image, json_object *layers, box_error **err);
 
 /* Says in the lease what is going to be needed: before anything is looked for in the store. */
 int box_load_need_all(struct load *load, box_error **err);

@@ -264,55 +264,22 @@ static int find_oci(struct load *load, const char *json, size_t length, box_erro
 static int append_layer(json_object *list, const struct box_piece *piece, const struct box_digest *diff_id,
                         struct box_digest *blob, box_error **err)
 {
-    char first[8], digest[BOX_DIGEST_TEXT];
-    json_object *at = json_object_new_object();
+    char first[8];
+    int r = 0;
     ssize_t n = pread(piece->fd, first, piece->size < sizeof(first) ? (size_t)piece->size : sizeof(first),
                       (off_t)piece->offset);
     enum box_compression compression = n > 0 ? box_compression_of(first, (size_t)n) : BOX_PLAIN;
     const char *type = compression == BOX_GZIP   ? BOX_MEDIA_OCI_LAYER "+gzip"
                        : compression == BOX_ZSTD ? BOX_MEDIA_OCI_LAYER "+zstd"
                                                  : BOX_MEDIA_OCI_LAYER;
-    int r = box_json_append(list, at, err);
 
     *blob = *diff_id;
-    if (r == 0 && compression != BOX_PLAIN) {
+    if (compression != BOX_PLAIN) {
         struct box_source *source = box_source_range(piece->fd, piece->offset, piece->size, err);
         _cleanup_(box_source) box_source *digested = source ? box_source_digest(source, err) : NULL;
         r = digested ? box_source_digest_finish(digested, blob, NULL, err) : BOX_ENOMEM;
     }
-    if (r == 0)
-        r = box_json_put_string(at, "mediaType", type, err);
-    if (r == 0)
-        r = box_json_put_string(at, "digest", box_digest_format(blob, digest), err);
-    return r < 0 ? r : box_json_put_u64(at, "size", piece->size, err);
-}
-
-static int make_manifest(struct load_image *image, json_object *layers, box_error **err)
-{
-    char digest[BOX_DIGEST_TEXT];
-    _cleanup_(json_object) json_object *doc = json_object_new_object();
-    json_object *config = json_object_new_object();
-    int r = 0;
-
-    if (!doc || (r = box_json_put_u64(doc, "schemaVersion", 2, err)) < 0 ||
-        (r = box_json_put_string(doc, "mediaType", BOX_MEDIA_OCI_MANIFEST, err)) < 0) {
-        json_object_put(config);
-        return doc ? r : box_fail_nomem(err);
-    }
-    if ((r = box_json_put(doc, "config", config, err)) < 0 ||
-        (r = box_json_put_string(config, "mediaType", BOX_MEDIA_OCI_CONFIG, err)) < 0 ||
-        (r = box_json_put_string(config, "digest", box_digest_format(&image->config, digest), err)) < 0 ||
-        (r = box_json_put_u64(config, "size", image->config_length, err)) < 0 ||
-        (r = box_json_put(doc, "layers", json_object_get(layers), err)) < 0)
-        return r;
-    const char *text =
-        json_object_to_json_string_ext(doc, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE);
-    image->manifest_json = text ? strdup(text) : NULL;
-    image->media_type = strdup(BOX_MEDIA_OCI_MANIFEST);
-    if (!image->manifest_json || !image->media_type)
-        return box_fail_nomem(err);
-    image->manifest_length = strlen(text);
-    return box_digest_data(BOX_SHA256, text, image->manifest_length, &image->manifest, err);
+    return r < 0 ? r : box_load_describe_layer(list, type, blob, piece->size, err);
 }
 
 static int add_docker_layers(struct load *load, struct load_image *image, const struct box_json_at *list,
@@ -371,7 +338,7 @@ static int add_docker_image(struct load *load, const struct box_json_at *at, box
             0 ||
         (r = box_load_take_config(image, n, err)) < 0 ||
         (r = add_docker_layers(load, image, &list, layers, err)) < 0 ||
-        (r = make_manifest(image, layers, err)) < 0)
+        (r = box_load_make_manifest(image, layers, err)) < 0)
         return r;
     return add_docker_names(image, at, err);
 }
