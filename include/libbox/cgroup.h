@@ -453,8 +453,8 @@ BOX_API int box_cgroup_pressure(box_cgroup *cgroup, enum box_pressure_kind kind,
                                 box_error **err);
 
 /* An fd that becomes readable when the cgroup runs out of memory: an OOM kill, or on v1 also a stop with the
- * OOM killer disabled. The caller closes it. It also becomes readable when the cgroup is removed, and on v2
- * when another counter of memory.events moves: read the count to know. BOX_EUNSUPPORTED without memory
+ * OOM killer disabled. The caller closes it. It may become readable for other reasons (another counter of
+ * memory.events moved, the cgroup was removed): read the count to know. BOX_EUNSUPPORTED without memory
  * controller. */
 BOX_API int box_cgroup_oom_fd(box_cgroup *cgroup, box_error **err);
 /* Takes the notification away, so that the fd is not readable until the next one. Never blocks. */

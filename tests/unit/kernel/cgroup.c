@@ -8,7 +8,7 @@
 
 #define ANY_CGROUP BOX_CONTROLLER_MEMORY
 
-TestSuite(cgroup, .fini = test_clean_up, .timeout = 20);
+TestSuite(cgroup, .init = test_make_room, .fini = test_clean_up, .timeout = 20);
 
 static bool may_make(void)
 {
@@ -119,6 +119,7 @@ Test(cgroup, no_path_means_a_fresh_name_below_our_own)
     NEED_CGROUPS();
     _cleanup_(box_cgroup) box_cgroup *parent =
         test_create("own", BOX_CONTROLLER_PIDS | BOX_CONTROLLER_UNIFIED, NULL);
+    _cleanup_(box_cgroup) box_cgroup *before = box_cgroup_open_pid(NULL, getpid(), NULL);
     OK(box_cgroup_add(parent, getpid(), err));
     _cleanup_(box_cgroup) box_cgroup *a = box_cgroup_create(NULL, NULL, BOX_CONTROLLER_PIDS, NULL, 0, NULL);
     _cleanup_(box_cgroup) box_cgroup *b =
@@ -130,9 +131,7 @@ Test(cgroup, no_path_means_a_fresh_name_below_our_own)
     cr_assert_gt(asprintf(&place, "%s/libbox-", test_path("own")), 0);
     cr_expect_not_null(strstr(box_cgroup_location(a), place), "%s", box_cgroup_location(a));
     cr_expect_not_null(strstr(box_cgroup_location(b), test_path("own/named")));
-    box_cgroup *root = box_cgroup_open(NULL, "/", NULL);
-    OK(box_cgroup_add(root, getpid(), err));
-    box_cgroup_free(root);
+    OK(box_cgroup_add(before, getpid(), err));
 }
 
 Test(cgroup, a_failure_leaves_nothing_behind)
@@ -162,6 +161,7 @@ Test(cgroup, bad_paths_make_nothing)
 }
 
 static const box_cgroup_host *shared_host;
+static char shared_parent[128];
 
 static void *make_many(void *number)
 {
@@ -169,7 +169,7 @@ static void *make_many(void *number)
         char path[160];
         box_cgroup *cgroup;
 
-        snprintf(path, sizeof(path), "%s/t%d-%d", test_path("shared/parent"), (int)(intptr_t)number, i);
+        snprintf(path, sizeof(path), "%s/t%d-%d", shared_parent, (int)(intptr_t)number, i);
         cgroup = box_cgroup_create(shared_host, path, 0, NULL, 0, NULL);
         if (!cgroup || box_cgroup_destroy(cgroup, 2000, NULL) < 0)
             return (void *)1;
@@ -185,7 +185,7 @@ Test(cgroup, threads_make_and_remove_them_side_by_side_with_one_host)
     pthread_t threads[4];
 
     shared_host = host;
-    test_path("shared/parent"); /* the threads only read what it wrote: the same text each time */
+    snprintf(shared_parent, sizeof(shared_parent), "%s", test_path("shared/parent"));
     for (intptr_t i = 0; i < 4; i++)
         cr_assert_eq(pthread_create(&threads[i], NULL, make_many, (void *)i), 0);
     for (int i = 0; i < 4; i++) {

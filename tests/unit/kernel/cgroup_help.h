@@ -20,12 +20,22 @@
 #include "kernel/cgroup.h"
 #include "kernel/cgroup_limits.h"
 
+/* From the root of the hierarchies for root, from our own cgroup for an ordinary user, to whom it may be
+ * delegated. */
 static inline const char *test_path(const char *name)
 {
     static char path[128];
 
-    snprintf(path, sizeof(path), "/libbox-test-%d%s%s", (int)getpid(), *name ? "/" : "", name);
+    snprintf(path, sizeof(path), "%slibbox-test-%d%s%s", geteuid() == 0 ? "/" : "", (int)getpid(),
+             *name ? "/" : "", name);
     return path;
+}
+
+/* What an ordinary user does first: a v2 cgroup that holds processes can hand out no controllers. */
+static inline void test_make_room(void)
+{
+    if (geteuid() != 0)
+        box_cgroup_host_make_room(NULL, NULL);
 }
 
 static inline void test_clean_up(void)
