@@ -9,6 +9,17 @@
 static struct scene scene;
 static box_store *store;
 
+/* Another one each time, so that what one try leaves does not stand in the way of the next. */
+static char name_now[32];
+
+static const char *fresh(const char *prefix)
+{
+    static unsigned n;
+
+    snprintf(name_now, sizeof(name_now), "%s%u", prefix, n++);
+    return name_now;
+}
+
 static int build_spec(box_error **err)
 {
     char *args[] = {"/payload", NULL}, *env[] = {"PATH=/bin", "A=1", NULL};
@@ -51,7 +62,7 @@ static int launch(box_error **err)
     box_process *process = NULL;
     box_stdio *io = box_stdio_new();
 
-    int r = io ? small_spec(&scene, "launch", "0", &spec, err) : BOX_ENOMEM;
+    int r = io ? small_spec(&scene, fresh("launch"), "0", &spec, err) : BOX_ENOMEM;
     if (r >= 0)
         r = box_stdio_set_pipe(io, 1, err);
     if (r >= 0)
@@ -70,9 +81,9 @@ static int whole_life(box_error **err)
     box_spec *spec = NULL;
     box_container *c = NULL;
 
-    int r = small_spec(&scene, "life", "0", &spec, err);
+    int r = small_spec(&scene, fresh("life"), "0", &spec, err);
     if (r >= 0)
-        r = box_container_create(store, "life", NULL, spec, 0, &c, err);
+        r = box_container_create(store, name_now, NULL, spec, 0, &c, err);
     if (r >= 0)
         r = box_container_start(c, NULL, err);
     if (r >= 0)
