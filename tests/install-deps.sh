@@ -5,7 +5,7 @@
 #   sh tests/install-deps.sh --list GROUP...   only names the packages that are missing
 #
 # Knows apt, dnf and apk. Needs root, sudo or doas, but only when something is missing. Packages in a group's
-# `optional` list make more tests run; a release that does not have one of them is not an error. (Criterion is in
+# `optional` list make something faster or more tests run; a release that does not have one of them is not an error. (Criterion is in
 # Debian and its like; elsewhere it depends on the release.)
 set -eu
 
@@ -20,6 +20,7 @@ packages() { # GROUP required|optional
     case $manager:$1:$2 in
     apt-get:build:required) echo gcc libc6-dev meson ninja-build pkg-config libmount-dev libseccomp-dev \
         libcap-ng-dev libjson-c-dev libarchive-dev ;;
+    apt-get:build:optional) echo libisal-dev ;;
     apt-get:test:required) echo g++ libcriterion-dev binutils busybox-static ;;
     apt-get:test:optional) echo uidmap skopeo umoci clang libclang-rt-dev ;;
     apt-get:vm:required) echo qemu-system-x86 e2fsprogs busybox-static ;;
@@ -28,6 +29,7 @@ packages() { # GROUP required|optional
 
     dnf:build:required) echo gcc glibc-devel meson ninja-build pkgconf-pkg-config libmount-devel libseccomp-devel \
         libcap-ng-devel json-c-devel libarchive-devel ;;
+    dnf:build:optional) echo isa-l-devel ;;
     dnf:test:required) echo gcc-c++ binutils busybox libasan libubsan libtsan ;;
     dnf:test:optional) echo criterion-devel shadow-utils-subid skopeo umoci clang compiler-rt ;;
     dnf:vm:required) echo qemu-system-x86-core e2fsprogs busybox ;;
@@ -35,6 +37,7 @@ packages() { # GROUP required|optional
 
     apk:build:required) echo gcc musl-dev linux-headers meson samurai pkgconf util-linux-dev libseccomp-dev \
         libcap-ng-dev json-c-dev libarchive-dev ;;
+    apk:build:optional) echo isa-l-dev ;;
     apk:test:required) echo g++ binutils busybox-static ;;
     apk:test:optional) echo criterion-dev shadow-subids skopeo umoci clang compiler-rt ;;
     apk:vm:required) echo qemu-system-x86_64 e2fsprogs busybox-static ;;
@@ -125,5 +128,5 @@ if [ -n "${required# }" ]; then
 fi
 for package in $optional; do
     echo "installing with $manager: $package (optional)"
-    install_logged "$package" 2>/dev/null || echo "  $package: not available here, some tests will be skipped"
+    install_logged "$package" 2>/dev/null || echo "  $package: not available here"
 done

@@ -110,8 +110,10 @@ extra_programs() {
     for program in newuidmap newgidmap; do
         command -v "$program" || :
     done
-    # Opened at run time, so no program names it.
-    ldconfig -p 2>/dev/null | sed -n 's/.*libarchive\.so\.[0-9]* .*=> //p' | head -n 1
+    # Opened at run time, so no program names them.
+    for library in libarchive libcrypto libisal libz libzstd; do
+        PATH=$PATH:/usr/sbin:/sbin ldconfig -p 2>/dev/null | sed -n "s/^[[:space:]]*$library\\.so\\.[0-9]* .*=> //p" | head -n 1
+    done
 }
 
 # The libraries that the files named on standard input need, and the loader.
