@@ -31,6 +31,7 @@
 #include "spec/spec.h"
 
 #define CONTAINER_ID_LENGTH 64
+#define ALL_LOCK            ".lock" /* of the whole directory: while one is begun or gets its name */
 
 struct run_state {
     bool present;
@@ -80,6 +81,8 @@ int64_t container_now(void);
 /* ---- life.c ---- */
 /* Whether the process of the run file is alive and still the same; opens the pidfd. */
 bool container_alive(box_container *c);
+/* Whether the host program that started it attached is there still. */
+bool container_host_alive(const box_container *c);
 /* Opens the cgroup of the run; NULL when there is none. */
 struct box_cgroup *container_cgroup(box_container *c);
 /* Finishes a container whose process is gone. Waits shortly for who knows better how it ended. */

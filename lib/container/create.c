@@ -16,7 +16,6 @@
 #include "base/strings.h"
 
 #define NAME_LIMIT 128
-#define ALL_LOCK   ".lock"
 #define ALL_WAIT   30000
 
 int container_open_dir(const box_store *store, box_error **err)
@@ -253,6 +252,20 @@ static box_container *new_container(const box_store *store, unsigned flags, box_
     return c;
 }
 
+/* The directory that it is made in, and its lock; both under the lock of the whole, so that no sweep comes in between and
+ * takes a directory away that nobody holds yet. */
+static int begin(box_container *c, int all, const char *temporary, box_error **err)
+{
+    _close_ int whole = box_lock_take(all, ALL_LOCK, BOX_LOCK_EXCLUSIVE, box_deadline_in_ms(ALL_WAIT), err);
+
+    if (whole < 0)
+        return whole;
+    if (mkdirat(all, temporary, 0700) < 0)
+        return box_fail_sys(err, "mkdirat", temporary, "make the container");
+    c->dir = openat(all, temporary, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    return c->dir < 0 ? box_fail_sys(err, "openat", temporary, "make the container") : container_lock(c, err);
+}
+
 int box_container_create(struct box_store *store, const char *name, struct box_image *image, const box_spec *spec,
                          unsigned flags, box_container **container, box_error **err)
 {
@@ -274,12 +287,8 @@ int box_container_create(struct box_store *store, const char *name, struct box_i
     if (all < 0)
         return all;
     snprintf(temporary, sizeof(temporary), ".new-%s", c->id);
-    if (mkdirat(all, temporary, 0700) < 0)
-        return box_fail_sys(err, "mkdirat", temporary, "make the container");
-    c->dir = openat(all, temporary, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    _close_ int lock = c->dir < 0 ? -1 : container_lock(c, err);
-    r = c->dir < 0 ? box_fail_sys(err, "openat", temporary, "make the container") : lock;
-    if (r >= 0)
+    _close_ int lock = begin(c, all, temporary, err);
+    if ((r = lock) >= 0)
         r = fill(c, store, c->dir, image, err);
     if (r >= 0)
         r = publish(c, all, temporary, name, err);

@@ -112,7 +112,7 @@ static bool oom_killed(box_container *c)
 }
 
 /* The host that started it attached knows how it ended, and holds a lock as long as it lives. */
-static bool host_alive(const box_container *c)
+bool container_host_alive(const box_container *c)
 {
     char name[CONTAINER_ID_LENGTH + 8];
 
@@ -185,7 +185,7 @@ int container_finish(box_container *c, box_error **err)
 {
     /* A host that is still there finishes it itself: give it the time. */
     struct box_deadline deadline = box_deadline_in_ms(RECORD_WAIT_MS);
-    while (host_alive(c) && !box_deadline_passed(deadline))
+    while (container_host_alive(c) && !box_deadline_passed(deadline))
         box_deadline_sleep(deadline, 2 * BOX_MS);
 
     _close_ int lock = container_lock(c, err);

@@ -6,12 +6,16 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
+#include <libbox/pidfd.h>
 #include "base/clock.h"
 #include "base/strings.h"
+
+#define ORPHAN_WAIT_MS 2000
 
 static int containers_of(const box_container *c, box_error **err)
 {
@@ -73,13 +77,14 @@ int box_container_remove(box_container *c, unsigned flags, box_error **err)
 
 /* ---- sweeping ------------------------------------------------------------------------------------------------------ */
 
-/* A half made container whose maker is gone: its lock can be had. */
+/* A half made container whose maker is gone: its lock can be had, and the maker is not just about to take it. */
 static size_t sweep_new(int all, const char *name)
 {
     _close_ int dir = openat(all, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (dir < 0)
         return 0;
-    _close_ int lock = box_lock_take(dir, "lock", BOX_LOCK_EXCLUSIVE, box_deadline_in_ms(0), NULL);
+    _close_ int whole = box_lock_take(all, ALL_LOCK, BOX_LOCK_EXCLUSIVE, box_deadline_in_ms(0), NULL);
+    _close_ int lock = whole < 0 ? -1 : box_lock_take(dir, "lock", BOX_LOCK_EXCLUSIVE, box_deadline_in_ms(0), NULL);
     if (lock < 0)
         return 0;
     return box_remove_tree(all, name, NULL) >= 0 ? 1 : 0;
@@ -98,6 +103,17 @@ static size_t sweep_old(int all, const char *name)
     return box_remove_tree(all, name, NULL) >= 0 ? 1 : 0;
 }
 
+/* One that was started attached, and whose host is gone: it was to end with it. */
+static bool orphaned(box_container *c)
+{
+    if (c->run.monitor || container_host_alive(c))
+        return false;
+    struct box_cgroup *cgroup = container_cgroup(c);
+    if (cgroup)
+        box_cgroup_kill(cgroup, SIGKILL, NULL);
+    return box_pidfd_signal(c->pidfd, SIGKILL, NULL) >= 0 && box_pidfd_wait(c->pidfd, ORPHAN_WAIT_MS, NULL) >= 0;
+}
+
 static size_t sweep_one(struct box_store *store, const char *id)
 {
     _cleanup_(box_container) box_container *c = NULL;
@@ -110,7 +126,7 @@ static size_t sweep_one(struct box_store *store, const char *id)
     }
     if (container_load_run(c, NULL) < 0)
         return 0;
-    if (!c->run.present || container_alive(c))
+    if (!c->run.present || (container_alive(c) && !orphaned(c)))
         return 0;
     return container_finish(c, NULL) >= 0 ? 1 : 0;
 }

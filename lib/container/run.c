@@ -97,6 +97,7 @@ static int launch(box_container *c, const box_spec *spec, const box_stdio *io, b
     box_process *process = NULL;
 
     plan_options.monitor = detached;
+    plan_options.keep_upper = !(c->flags & BOX_CONTAINER_AUTO_REMOVE);
     int r = box_plan_new_with(spec, &plan_options, &plan, err);
     if (r < 0 || (r = make_cgroup(c, &cgroup, err)) < 0)
         return r;

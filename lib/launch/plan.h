@@ -52,6 +52,7 @@ struct plan_options {
     bool monitor;         /* detached: a monitor records how it ended */
     uint32_t join;        /* CLONE_NEW* of the process whose pidfd is given at the start: an exec into a container */
     int root_fd;          /* the root whose passwd and group files count (exec); -1: the spec's own root */
+    bool keep_upper;      /* the writable layer outlives this run: what the payload syncs is synced */
     bool hold;            /* wait on the hold descriptor before the payload is executed */
 };
 #define PLAN_OPTIONS_INIT {.root_fd = -1}

@@ -286,8 +286,8 @@ static int add_overlay(struct builder *b, box_error **err)
     b->scratch_attached = scratch && !b->prepare;
     if (scratch)
         flags |= OVERLAY_SCRATCH | (b->prepare ? OVERLAY_DETACHED : 0);
-    else if (root->upper)
-        flags |= OVERLAY_VOLATILE; /* the container's own writes need no sync of libbox's making */
+    else if (root->upper && !b->options->keep_upper)
+        flags |= OVERLAY_VOLATILE; /* never synced, and not to be mounted again as it is */
     if (b->new_user && !b->privileged)
         flags |= OVERLAY_USERXATTR;
     int userns = PLAN_NO_SLOT;
