@@ -7,6 +7,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
@@ -260,6 +261,17 @@ static int walk_all(struct device_walk *walk, box_error **err)
     return box_limits_add_device(walk->limits, &everything, err);
 }
 
+/* All that this program could hand on: a host that itself runs with a smaller set has no more to give. */
+static uint64_t capabilities_to_give(void)
+{
+    uint64_t mask = 0;
+
+    for (int i = 0; i <= (int)box_capability_last(); i++)
+        if (prctl(PR_CAPBSET_READ, i, 0, 0, 0) == 1)
+            mask |= (uint64_t)1 << i;
+    return mask;
+}
+
 int box_spec_set_privileged(box_spec *spec, box_error **err)
 {
     struct device_walk walk;
@@ -271,7 +283,7 @@ int box_spec_set_privileged(box_spec *spec, box_error **err)
         return r;
     /* Nothing below can fail. */
     box_spec_set_seccomp(spec, NULL, NULL);
-    box_spec_set_capability_mask(spec, box_capability_all(), NULL);
+    box_spec_set_capability_mask(spec, capabilities_to_give(), NULL);
     box_spec_set_no_new_privileges(spec, false, NULL);
     box_spec_set_apparmor(spec, NULL, NULL);
     box_spec_set_selinux(spec, NULL, NULL);
