@@ -59,6 +59,8 @@ struct run_options {
 int read_run_options(int argc, char **argv, struct run_options *o, const char *usage);
 /* The spec of a container; NULL after having complained. */
 box_spec *make_spec(const struct run_options *o, const box_image *image, char **command, box_error **err);
+/* Files of variables first, then single ones. */
+int add_environment(box_spec *spec, const struct list *files, const struct list *entries, box_error **err);
 int add_limits(box_limits *limits, const struct run_options *o, box_error **err);
 
 /* ---- terminal.c ---- */

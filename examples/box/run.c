@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 /* An image of the store, or an archive or directory named by a path, which is loaded first. */
@@ -212,6 +213,17 @@ struct exec_options {
     struct list env, env_file;
 };
 
+/* All that this program has to hand on. */
+static uint64_t all_capabilities(void)
+{
+    uint64_t mask = 0;
+
+    for (int i = 0; i <= (int)box_capability_last(); i++)
+        if (prctl(PR_CAPBSET_READ, i, 0, 0, 0) == 1)
+            mask |= (uint64_t)1 << i;
+    return mask;
+}
+
 static int exec_spec(box_container *c, const struct exec_options *o, char **args, box_spec **out, box_error **err)
 {
     box_spec *spec = NULL;
@@ -222,16 +234,10 @@ static int exec_spec(box_container *c, const struct exec_options *o, char **args
         return r;
     if ((o->user && (r = box_spec_set_user_name(spec, o->user, err)) < 0) ||
         (o->workdir && (r = box_spec_set_cwd(spec, o->workdir, err)) < 0) ||
-        (o->privileged && ((r = box_spec_set_capability_mask(spec, box_capability_all(), err)) < 0 ||
+        (o->privileged && ((r = box_spec_set_capability_mask(spec, all_capabilities(), err)) < 0 ||
                            (r = box_spec_set_seccomp(spec, NULL, err)) < 0)))
         return r;
-    for (size_t i = 0; i < o->env.n && r >= 0; i++) {
-        const char *entry = o->env.items[i], *equals = strchr(entry, '=');
-        char *name = equals ? strndup(entry, (size_t)(equals - entry)) : NULL;
-        r = name ? box_spec_set_env(spec, name, equals + 1, err) : box_spec_copy_env(spec, entry, err);
-        free(name);
-    }
-    return r;
+    return add_environment(spec, &o->env_file, &o->env, err);
 }
 
 static int exec_in(box_container *c, const struct exec_options *o, char **args)
@@ -267,6 +273,7 @@ int verb_exec(int argc, char **argv)
         {'t', "tty", FLAG_BOOL, &o.tty, "Give it a terminal"},
         {'d', "detach", FLAG_BOOL, &o.detach, "Do not wait for it"},
         {'e', "env", FLAG_LIST, &o.env, "NAME=VALUE"},
+        {0, "env-file", FLAG_LIST, &o.env_file, "FILE of such lines"},
         {'u', "user", FLAG_TEXT, &o.user, "USER[:GROUP] of the container"},
         {'w', "workdir", FLAG_TEXT, &o.workdir, "DIR in the container"},
         {0, "privileged", FLAG_BOOL, &o.privileged, "All capabilities, no filter"},

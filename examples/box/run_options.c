@@ -148,6 +148,17 @@ static int add_env_file(box_spec *spec, const char *path, box_error **err)
     return r;
 }
 
+int add_environment(box_spec *spec, const struct list *files, const struct list *entries, box_error **err)
+{
+    int r = 0;
+
+    for (size_t i = 0; i < files->n && r >= 0; i++)
+        r = add_env_file(spec, files->items[i], err);
+    for (size_t i = 0; i < entries->n && r >= 0; i++)
+        r = add_env(spec, entries->items[i], err);
+    return r;
+}
+
 /* ---- volumes and mounts ------------------------------------------------------------------------------------------------- */
 
 /* A named volume is a directory of the store's, made when it is first used. */
@@ -452,12 +463,8 @@ static int set_network(box_spec *spec, const char *value, box_error **err)
 
 static int apply_lists(box_spec *spec, const struct run_options *o, bool *own_seccomp, box_error **err)
 {
-    int r = 0;
+    int r = add_environment(spec, &o->env_file, &o->env, err);
 
-    for (size_t i = 0; i < o->env_file.n && r >= 0; i++)
-        r = add_env_file(spec, o->env_file.items[i], err);
-    for (size_t i = 0; i < o->env.n && r >= 0; i++)
-        r = add_env(spec, o->env.items[i], err);
     for (size_t i = 0; i < o->group_add.n && r >= 0; i++)
         r = box_spec_add_group(spec, (gid_t)strtoul(o->group_add.items[i], NULL, 10), err);
     for (size_t i = 0; i < o->volumes.n && r >= 0; i++)
@@ -528,7 +535,9 @@ box_spec *make_spec(const struct run_options *o, const box_image *image, char **
     char *const entrypoint[] = {(char *)(uintptr_t)o->entrypoint, NULL};
     box_image_run run = {.entrypoint = o->entrypoint ? entrypoint : NULL, .args = command, .user = o->user, .workdir = o->workdir};
 
-    if (!spec || box_image_apply_to_spec(image, spec, &run, err) < 0 || apply(spec, o, err) < 0) {
+    /* Root by number where the image names nobody: so that its HOME is looked up as well. */
+    if (!spec || box_image_apply_to_spec(image, spec, &run, err) < 0 ||
+        (!box_spec_get_user_name(spec) && box_spec_set_user_name(spec, "0", err) < 0) || apply(spec, o, err) < 0) {
         box_spec_free(spec);
         return NULL;
     }
