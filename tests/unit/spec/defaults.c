@@ -3,6 +3,7 @@
 #include "document.h"
 
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
@@ -201,7 +202,18 @@ Test(spec_defaults, filter_of_the_caller_does_not_change_with_the_capabilities)
     cr_assert_neq(box_seccomp_default_action(box_spec_get_seccomp(spec), NULL), BOX_SECCOMP_ALLOW);
 }
 
-Test(spec_defaults, privileged_container_has_every_capability_and_device_and_nothing_hidden)
+/* What this program can hand on: a host of the tests may itself run with less than the kernel has. */
+static uint64_t held_capabilities(void)
+{
+    uint64_t mask = 0;
+
+    for (int i = 0; i <= (int)box_capability_last(); i++)
+        if (prctl(PR_CAPBSET_READ, i, 0, 0, 0) == 1)
+            mask |= (uint64_t)1 << i;
+    return mask;
+}
+
+Test(spec_defaults, privileged_container_has_every_capability_there_is_to_give_and_device_and_nothing_hidden)
 {
     _cleanup_(box_spec) box_spec *spec = box_spec_new();
     const struct box_device_rule *rule;
@@ -210,7 +222,7 @@ Test(spec_defaults, privileged_container_has_every_capability_and_device_and_not
 
     cr_assert_eq(box_spec_set_privileged(spec, &err), 0, "%s", box_error_message(err));
     cr_assert(box_spec_get_capabilities(spec, &sets));
-    cr_assert_eq(sets.bounding, box_capability_all());
+    cr_assert_eq(sets.bounding, held_capabilities());
     cr_assert_null(box_spec_get_seccomp(spec));
     cr_assert_not(box_spec_get_no_new_privileges(spec));
     cr_assert_null(*box_spec_get_masked_paths(spec));
