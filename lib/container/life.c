@@ -152,16 +152,18 @@ static void learn_ending(box_container *c)
     }
 }
 
-static void take_cgroup_down(box_container *c)
+static int take_cgroup_down(box_container *c)
 {
     struct box_cgroup *cgroup = container_cgroup(c);
+    int r = 0;
 
     if (cgroup) {
         box_cgroup_kill(cgroup, SIGKILL, NULL);
-        box_cgroup_destroy(cgroup, 2000, NULL);
+        r = box_cgroup_destroy(cgroup, 2000, NULL);
         box_cgroup_free(cgroup);
     }
     c->cgroup = NULL;
+    return r;
 }
 
 void container_forget_run(box_container *c)
@@ -200,11 +202,14 @@ int container_finish(box_container *c, box_error **err)
         return 0;
     c->last_started = c->run.started;
     learn_ending(c);
-    take_cgroup_down(c);
+    int down = take_cgroup_down(c);
     r = container_save_meta(c, c->dir, err);
     if (r < 0)
         return r;
-    container_forget_run(c);
+    if (down >= 0)
+        container_forget_run(c);
+    else /* what could not be taken down keeps its run file, without a process: the next sweep tries again */
+        container_clear_run(&c->run);
     if (c->pidfd >= 0)
         close(c->pidfd);
     c->pidfd = -1;

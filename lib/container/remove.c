@@ -91,16 +91,32 @@ static size_t sweep_new(int all, const char *name)
 }
 
 /* One whose removal was cut short after its directory had been put aside; whoever is at it may be at it still, which
- * harms nobody: both remove. */
+ * harms nobody: both remove. No lock is taken, since that would make a file there. */
 static size_t sweep_old(int all, const char *name)
 {
-    _close_ int dir = openat(all, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (dir < 0)
-        return 0;
-    _close_ int lock = box_lock_take(dir, "lock", BOX_LOCK_EXCLUSIVE, box_deadline_in_ms(0), NULL);
-    if (lock == BOX_EBUSY)
-        return 0;
     return box_remove_tree(all, name, NULL) >= 0 ? 1 : 0;
+}
+
+/* A name is written before its container gets its place: one that leads nowhere is of a maker that was killed in
+ * between, and left a half made container too. */
+static size_t sweep_names(int all)
+{
+    _close_ int lock = box_lock_take(all, ALL_LOCK, BOX_LOCK_EXCLUSIVE, box_deadline_in_ms(0), NULL);
+    int fd = lock < 0 ? -1 : openat(all, ".names", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    _closedir_ DIR *d = fd < 0 ? NULL : fdopendir(fd);
+    struct dirent *e;
+    size_t n = 0;
+
+    if (!d && fd >= 0)
+        close(fd);
+    while (d && (e = readdir(d))) {
+        _free_ char *id = NULL;
+        if (e->d_name[0] == '.' || box_file_read(dirfd(d), e->d_name, 256, &id, NULL, NULL) < 0)
+            continue;
+        if (faccessat(all, id, F_OK, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT && unlinkat(dirfd(d), e->d_name, 0) == 0)
+            n++;
+    }
+    return n;
 }
 
 /* One that was started attached, and whose host is gone: it was to end with it. */
@@ -179,12 +195,16 @@ int box_container_sweep(struct box_store *store, size_t *count, box_error **err)
     int fd = openat(all, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     _closedir_ DIR *d = fd < 0 ? NULL : fdopendir(fd);
     struct dirent *e;
+    if (!d && fd >= 0)
+        close(fd);
     while (d && (e = readdir(d))) {
         if (strncmp(e->d_name, ".new-", 5) == 0)
             n += sweep_new(all, e->d_name);
         else if (strncmp(e->d_name, ".old-", 5) == 0)
             n += sweep_old(all, e->d_name);
     }
+    if (n)
+        n += sweep_names(all);
     n += sweep_runs(store);
     if (count)
         *count = n;

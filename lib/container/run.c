@@ -37,13 +37,25 @@ static int make_cgroup(box_container *c, struct box_cgroup **cgroup, box_error *
     return code;
 }
 
-/* Before anything runs: should this program be killed from here on, the cgroup leads to all that it has started. */
-static int note_starting(box_container *c, struct box_cgroup *cgroup, box_error **err)
+/* Before a cgroup is made: where it will be, so that a kill right after its making leaves a trace of it. */
+static int note_intent(box_container *c, box_error **err)
 {
     struct run_state *run = &c->run;
 
     run->started = container_now();
     run->present = true;
+    if (geteuid() == 0 && !(run->cgroup = c->spec->cgroups_path ? strdup(c->spec->cgroups_path) : box_strf("/libbox/%s", c->id)))
+        return box_fail_nomem(err);
+    return container_save_run(c, err);
+}
+
+/* Before anything runs: should this program be killed from here on, the cgroup leads to all that it has started. */
+static int note_starting(box_container *c, struct box_cgroup *cgroup, box_error **err)
+{
+    struct run_state *run = &c->run;
+
+    free(run->cgroup);
+    run->cgroup = NULL;
     if (cgroup && !(run->cgroup = strdup(box_cgroup_location(cgroup))))
         return box_fail_nomem(err);
     if (cgroup)
@@ -99,8 +111,12 @@ static int launch(box_container *c, const box_spec *spec, const box_stdio *io, b
     plan_options.monitor = detached;
     plan_options.keep_upper = !(c->flags & BOX_CONTAINER_AUTO_REMOVE);
     int r = box_plan_new_with(spec, &plan_options, &plan, err);
-    if (r < 0 || (r = make_cgroup(c, &cgroup, err)) < 0)
+    if (r < 0 || (r = note_intent(c, err)) < 0)
         return r;
+    if ((r = make_cgroup(c, &cgroup, err)) < 0) {
+        container_forget_run(c);
+        return r;
+    }
     if (detached) {
         log = open_log(c, err);
         r = log;
@@ -119,12 +135,17 @@ static int launch(box_container *c, const box_spec *spec, const box_stdio *io, b
         r = note_started(c, box_process_pid(process), box_process_monitor(process), err);
     if (r < 0) {
         box_process_free(process);
+        /* A cgroup that cannot be taken down now is left with the run file that leads to it, for the next sweep. */
+        bool gone = true;
         if (cgroup) {
             box_cgroup_kill(cgroup, SIGKILL, NULL);
-            box_cgroup_destroy(cgroup, 2000, NULL);
+            gone = box_cgroup_destroy(cgroup, 2000, NULL) >= 0;
             box_cgroup_free(cgroup);
         }
-        container_forget_run(c);
+        if (gone)
+            container_forget_run(c);
+        else
+            container_clear_run(&c->run);
         return r;
     }
     c->cgroup = cgroup;

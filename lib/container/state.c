@@ -97,7 +97,7 @@ static int read_document(int dirfd, const char *name, json_object **doc, box_err
     if (r < 0)
         return r;
     *doc = box_json_parse(text, length, &BOX_JSON_DEFAULT, name, err);
-    return *doc ? 0 : BOX_ECORRUPT;
+    return *doc ? 0 : err && *err ? box_error_code(*err) : BOX_ECORRUPT;
 }
 
 static int get_copy(const struct box_json_at *at, const char *key, char **out, box_error **err)

@@ -444,9 +444,20 @@ STAGE_OP(MKNOD)
         if (dir < 0)
             return dir;
         name = last;
-        box_sys(unlinkat, dir, name, 0);
     }
-    STAGE_TRY(s, mknodat, dir, name, (uint32_t)op->num, op->num2);
+    long made = box_sys(mknodat, dir, name, (uint32_t)op->num, op->num2);
+    s->call = "mknodat";
+    if (made == -EEXIST) { /* in a root that is used again, or by another start at this moment */
+        int fd = (int)STAGE_TRY(s, openat, dir, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+        int same = verify_device(s, fd, (uint32_t)op->num & S_IFMT_, op->num2);
+        box_sys(close, fd);
+        if (same < 0) {
+            STAGE_TRY(s, unlinkat, dir, name, 0);
+            STAGE_TRY(s, mknodat, dir, name, (uint32_t)op->num, op->num2);
+        }
+    } else if (made < 0) {
+        return (int)made;
+    }
     if (op->num3 || op->num4)
         STAGE_TRY(s, fchownat, dir, name, op->num3, op->num4, AT_SYMLINK_NOFOLLOW);
     if (op->flags & DEVICE_PATH)

@@ -1,0 +1,375 @@
+/* The launch through its public header: namespaces, roots, users, streams, limits, filters, and how a process ended. One
+ * program for this machine, the guest as root and the guest as an ordinary user. */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <libbox/box.h>
+#include "tap.h"
+
+static char root_dir[512];
+
+static bool copy_file(const char *from, const char *to)
+{
+    char buffer[65536];
+    int in = open(from, O_RDONLY | O_CLOEXEC), out = in < 0 ? -1 : open(to, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0755);
+    ssize_t n = 0;
+
+    while (out >= 0 && (n = read(in, buffer, sizeof(buffer))) > 0)
+        if (write(out, buffer, (size_t)n) != n)
+            return false;
+    close(in);
+    close(out);
+    return out >= 0 && n == 0;
+}
+
+/* A root file system of busybox and a few directories. */
+static bool make_root(void)
+{
+    static const char *const places[] = {"/bin/busybox", "/usr/bin/busybox"};
+    static const char *const applets[] = {"sh", "cat", "id", "ls", "ps", "touch", "sleep", "echo", "hostname", "tty", "stty",
+                                          "grep", "mount", "head", "true", "mkdir", "chmod", "sync"};
+    static const char *const dirs[] = {"", "/bin", "/etc", "/proc", "/sys", "/dev", "/tmp", "/data"};
+    const char *scratch = getenv("BOX_TMP");
+    char path[600];
+
+    snprintf(root_dir, sizeof(root_dir), "%s/root", scratch ? scratch : "/tmp");
+    for (size_t i = 0; i < sizeof(dirs) / sizeof(*dirs); i++) {
+        snprintf(path, sizeof(path), "%s%s", root_dir, dirs[i]);
+        if (mkdir(path, 0755) < 0 && errno != EEXIST)
+            return false;
+    }
+    snprintf(path, sizeof(path), "%s/bin/busybox", root_dir);
+    if (!copy_file(places[0], path) && !copy_file(places[1], path))
+        return false;
+    for (size_t i = 0; i < sizeof(applets) / sizeof(*applets); i++) {
+        snprintf(path, sizeof(path), "%s/bin/%s", root_dir, applets[i]);
+        if (symlink("busybox", path) < 0 && errno != EEXIST)
+            return false;
+    }
+    snprintf(path, sizeof(path), "%s/etc/passwd", root_dir);
+    FILE *f = fopen(path, "we");
+    if (!f)
+        return false;
+    fputs("root:x:0:0:root:/root:/bin/sh\nweb:x:33:44:web:/srv/web:/bin/sh\n", f);
+    return fclose(f) == 0;
+}
+
+/* ---- a start, and what it said ----------------------------------------------------------------------------------------- */
+
+struct outcome {
+    int code;          /* of the start, or 0 */
+    char output[8192]; /* what came out of it */
+    char error[1024];
+    box_ending ending;
+    char text[160], syscall_name[64];
+    uint32_t applied;
+};
+
+static void read_all(int fd, char *out, size_t size)
+{
+    size_t n = 0;
+    ssize_t got;
+
+    while (n + 1 < size && (got = read(fd, out + n, size - 1 - n)) > 0)
+        n += (size_t)got;
+    out[n] = '\0';
+}
+
+static struct outcome finish(box_process *process, int fd)
+{
+    struct outcome o = {0};
+    box_error *err = NULL;
+
+    read_all(fd, o.output, sizeof(o.output));
+    o.code = box_process_wait(process, 20000, &err);
+    o.ending = *box_process_ending(process);
+    snprintf(o.text, sizeof(o.text), "%s", o.ending.text ? o.ending.text : "");
+    snprintf(o.syscall_name, sizeof(o.syscall_name), "%s", o.ending.syscall_name ? o.ending.syscall_name : "");
+    o.applied = box_process_applied(process);
+    box_process_free(process);
+    box_error_free(err);
+    return o;
+}
+
+/* Runs a shell command with its output in a pipe. */
+static struct outcome run_shell(box_spec *spec, const char *command)
+{
+    char *const args[] = {"/bin/sh", "-c", (char *)(uintptr_t)command, NULL};
+    struct outcome o = {0};
+    box_error *err = NULL;
+    box_process *process = NULL;
+    box_stdio *io = box_stdio_new();
+
+    box_spec_set_args(spec, args, NULL);
+    box_stdio_set_pipe(io, 1, NULL);
+    o.code = box_launch(spec, io, &process, &err);
+    box_stdio_free(io);
+    if (o.code < 0) {
+        snprintf(o.error, sizeof(o.error), "%s", box_error_message(err));
+        diag("%s", o.error);
+        box_error_free(err);
+        return o;
+    }
+    return finish(process, box_process_stream_fd(process, 1));
+}
+
+static box_spec *new_spec(void)
+{
+    box_spec *spec = box_spec_new();
+
+    box_spec_set_root(spec, root_dir, NULL);
+    return spec;
+}
+
+static bool has(const struct outcome *o, const char *text)
+{
+    bool found = strstr(o->output, text) != NULL;
+
+    if (!found)
+        diag("output: %s %s", o->output, o->error);
+    return found;
+}
+
+/* ---- the tests ------------------------------------------------------------------------------------------------------------ */
+
+static void container_on_a_directory(void)
+{
+    box_spec *spec = new_spec();
+    box_spec_set_hostname(spec, "inside", NULL);
+    struct outcome o = run_shell(spec, "echo pid $$; hostname; id -u; ls /proc/self/fd; cat /proc/net/dev; exit 7");
+
+    is_int(o.code, 0, "a container starts on a directory");
+    ok(has(&o, "pid 1\n"), "its first process is number 1");
+    ok(has(&o, "inside\n"), "it has a host name of its own");
+    ok(has(&o, "lo:") && !strstr(o.output, "eth"), "it has a network of its own with a loopback device");
+    ok(has(&o, "0\n1\n2\n3\n") && !strstr(o.output, "4\n"), "no descriptor but 0, 1 and 2 (and that of ls) reached it");
+    is_int(o.ending.kind, BOX_ENDING_EXIT, "it ended by exit");
+    is_int(o.ending.code, 7, "with its own status");
+    ok(o.applied & BOX_APPLIED_NAMESPACES && o.applied & BOX_APPLIED_ROOT && o.applied & BOX_APPLIED_SECCOMP &&
+           o.applied & BOX_APPLIED_CAPABILITIES && o.applied & BOX_APPLIED_NO_NEW_PRIVILEGES,
+       "namespaces, root, filter, capabilities and no_new_privs were applied");
+    box_spec_free(spec);
+}
+
+static void masked_and_read_only(void)
+{
+    box_spec *spec = new_spec();
+    struct outcome o = run_shell(spec, "echo 1 >/proc/sys/kernel/panic && echo wrote; echo b >/proc/sysrq-trigger && echo wrote;"
+                                       "cat /proc/keys /proc/timer_list | head -c 10; ls /sys/firmware; touch /sys/x && echo wrote;"
+                                       "mkdir /sys/fs/cgroup/x && echo wrote; echo end");
+
+    ok(has(&o, "end\n") && !strstr(o.output, "wrote"), "/proc/sys, /sys and the cgroups cannot be written to");
+    is_str(o.output, "end\n", "masked paths are empty");
+    box_spec_free(spec);
+}
+
+static void overlay(void)
+{
+    box_spec *spec = box_spec_new();
+    char *const lower[] = {root_dir, NULL};
+    char path[600];
+
+    box_spec_set_root_overlay(spec, lower, NULL, NULL, NULL);
+    struct outcome o = run_shell(spec, "touch /new && ls / && head -1 /proc/self/mountinfo; ls /..");
+    snprintf(path, sizeof(path), "%s/new", root_dir);
+    is_int(o.code, 0, "a container starts on an overlay with its changes in memory");
+    ok(has(&o, "new\n"), "it writes to its root");
+    ok(access(path, F_OK) < 0, "the layer below is untouched");
+    ok(!strstr(o.output, "home\n") && !strstr(o.output, "var\n"), "nothing of the host's root is above its own");
+    box_spec_free(spec);
+}
+
+static void user_by_name(void)
+{
+    if (geteuid() != 0) {
+        skip("a single mapped id has no other users");
+        return;
+    }
+    box_spec *spec = new_spec();
+    box_spec_set_user_name(spec, "web", NULL);
+    struct outcome o = run_shell(spec, "id -u; id -g; echo $HOME; grep CapEff /proc/self/status");
+    ok(has(&o, "33\n44\n/srv/web\n"), "a user by name is looked up in the root's own passwd");
+    ok(has(&o, "CapEff:\t0000000000000000"), "and has no capabilities");
+    box_spec_set_user_name(spec, "nobodyhere", NULL);
+    o = run_shell(spec, "true");
+    is_int(o.code, BOX_ENOTFOUND, "a user that the root does not have is an error");
+    ok(strstr(o.error, "nobodyhere") != NULL, "which names it");
+    box_spec_free(spec);
+}
+
+static void programs_that_are_none(void)
+{
+    box_spec *spec = new_spec();
+    char *const missing[] = {"/no/such", NULL}, *const directory[] = {"/etc", NULL};
+    box_process *process = NULL;
+    box_error *err = NULL;
+
+    box_spec_set_args(spec, missing, NULL);
+    is_int(box_launch(spec, NULL, &process, &err), BOX_ENOPROGRAM, "a missing program is BOX_ENOPROGRAM");
+    ok(strstr(box_error_message(err), "/no/such") != NULL, "named in the error: %s", box_error_message(err));
+    box_error_free(err);
+    err = NULL;
+    box_spec_set_args(spec, directory, NULL);
+    is_int(box_launch(spec, NULL, &process, &err), BOX_ENOEXEC, "a directory as the program is BOX_ENOEXEC");
+    box_error_free(err);
+    box_spec_free(spec);
+}
+
+static void terminal(void)
+{
+    box_spec *spec = new_spec();
+    char *const args[] = {"/bin/sh", "-c", "tty; stty size; echo on the console >/dev/console", NULL};
+    box_stdio *io = box_stdio_new();
+    box_process *process = NULL;
+    box_error *err = NULL;
+
+    box_spec_set_args(spec, args, NULL);
+    box_stdio_set_pty(io, 33, 77, NULL);
+    if (!ok(box_launch(spec, io, &process, &err) == 0, "a start with a terminal: %s", box_error_message(err)))
+        return;
+    struct outcome o = finish(process, box_process_pty_fd(process));
+    ok(has(&o, "/dev/pts/0"), "it is one of the container's own devpts");
+    ok(has(&o, "33 77"), "with the size that was asked for");
+    ok(has(&o, "on the console"), "and /dev/console leads to it");
+    box_stdio_free(io);
+    box_spec_free(spec);
+}
+
+static void init_reaps(void)
+{
+    box_spec *spec = new_spec();
+    box_spec_set_init(spec, true, NULL);
+    struct outcome o = run_shell(spec, "cat /proc/1/comm; (sleep 0 & exec sleep 1) & sleep 2; ps | grep -c '[Z]'; kill -9 $$");
+    ok(has(&o, "box-init\n"), "an init is the first process");
+    ok(has(&o, "\n0\n"), "it reaps what is left to it");
+    is_int(o.ending.kind, BOX_ENDING_SIGNAL, "and tells that its payload was killed");
+    is_int(o.ending.signal, SIGKILL, "by which signal");
+    box_spec_free(spec);
+}
+
+static void filter_names_the_call(void)
+{
+    box_spec *spec = new_spec();
+    box_seccomp *policy = box_seccomp_new_default(box_capability_default(), NULL);
+
+    box_seccomp_add_rule(policy, BOX_SECCOMP_KILL_PROCESS, 0, "mkdir", NULL, 0, NULL);
+    box_seccomp_report_kills(policy, true);
+    box_spec_set_seccomp(spec, policy, NULL);
+    /* The process waits in the call until it is told what becomes of it: by a wait or a dispatch, not by reading. */
+    char *const args[] = {"/bin/mkdir", "/tmp/x", NULL};
+    box_process *process = NULL;
+    struct outcome o = {0};
+    box_spec_set_args(spec, args, NULL);
+    if (!ok(box_launch(spec, NULL, &process, NULL) == 0, "a filter that reports what it kills for"))
+        return;
+    box_process_wait(process, 20000, NULL);
+    o.ending = *box_process_ending(process);
+    snprintf(o.syscall_name, sizeof(o.syscall_name), "%s", o.ending.syscall_name ? o.ending.syscall_name : "");
+    box_process_free(process);
+    is_int(o.ending.kind, BOX_ENDING_SECCOMP, "a process that its filter kills");
+    is_str(o.syscall_name, "mkdir", "the system call is named");
+    box_seccomp_free(policy);
+    box_spec_free(spec);
+}
+
+static void deadline(void)
+{
+    box_spec *spec = new_spec();
+    char *const args[] = {"/bin/sleep", "100", NULL};
+    box_process *process = NULL;
+
+    box_spec_set_args(spec, args, NULL);
+    if (!ok(box_launch(spec, NULL, &process, NULL) == 0, "a process that takes too long"))
+        return;
+    is_int(box_process_wait(process, 50, NULL), BOX_ETIMEOUT, "a wait ends at its time");
+    is_int(box_process_wait_or_kill(process, 50, NULL), 0, "or kills it then");
+    is_int(box_process_ending(process)->kind, BOX_ENDING_DEADLINE, "and says so");
+    box_process_free(process);
+    box_spec_free(spec);
+}
+
+static void out_of_memory(void)
+{
+    box_spec *spec = box_spec_new_confined();
+    box_limits_set(box_spec_limits(spec), BOX_LIMIT_MEMORY_MAX, 16 << 20, NULL);
+    box_limits_set(box_spec_limits(spec), BOX_LIMIT_MEMORY_AND_SWAP, 16 << 20, NULL);
+    struct outcome o = run_shell(spec, "x=aaaaaaaaaaaaaaaa; while :; do x=$x$x; done");
+    if (o.code < 0)
+        skip("no memory limits here: %s", o.error);
+    else
+        is_int(o.ending.kind, BOX_ENDING_OOM, "a process that the kernel killed for want of memory");
+    box_spec_free(spec);
+}
+
+static void mapped_overlay(void)
+{
+    if (geteuid() != 0) {
+        skip("ranges of ids as root only");
+        return;
+    }
+    box_spec *spec = box_spec_new();
+    box_idmap *map = box_idmap_new(NULL);
+    char *const lower[] = {root_dir, NULL};
+    char upper[600], work[600], made[620];
+    struct stat st = {0};
+
+    snprintf(upper, sizeof(upper), "%s/../upper", root_dir);
+    snprintf(work, sizeof(work), "%s/../work", root_dir);
+    mkdir(upper, 0755);
+    mkdir(work, 0700);
+    box_idmap_add(map, BOX_IDMAP_UID, 0, 100000, 65536, NULL);
+    box_idmap_add(map, BOX_IDMAP_GID, 0, 100000, 65536, NULL);
+    box_spec_set_idmap(spec, map, NULL);
+    box_spec_set_root_overlay(spec, lower, upper, work, NULL);
+    struct outcome o = run_shell(spec, "id -u; cat /proc/self/uid_map; touch /made; ls -ln /made /bin/busybox");
+    ok(has(&o, "100000"), "a user namespace with a range of ids");
+    ok(strstr(o.output, "65534") == NULL, "the layers' files belong to ids inside");
+    snprintf(made, sizeof(made), "%s/made", upper);
+    ok(stat(made, &st) == 0 && st.st_uid == 0, "what it makes is kept with ids that are not mapped");
+    box_idmap_free(map);
+    box_spec_free(spec);
+}
+
+static void many_from_one_plan(void)
+{
+    box_spec *spec = new_spec();
+    char *const args[] = {"/bin/true", NULL};
+    box_plan *plan = NULL;
+    int good = 0;
+
+    box_spec_set_args(spec, args, NULL);
+    ok(box_plan_new(spec, &plan, NULL) == 0, "a plan is kept");
+    for (int i = 0; i < 10; i++) {
+        box_process *process = NULL;
+        if (box_plan_start(plan, NULL, &process, NULL) == 0 && box_process_wait(process, 20000, NULL) == 0)
+            good += box_process_ending(process)->kind == BOX_ENDING_EXIT && box_process_ending(process)->code == 0;
+        box_process_free(process);
+    }
+    is_int(good, 10, "and started ten times");
+    box_plan_free(plan);
+    box_spec_free(spec);
+}
+
+int main(void)
+{
+    if (!make_root())
+        skip_all("no busybox to make a root file system of");
+    container_on_a_directory();
+    masked_and_read_only();
+    overlay();
+    user_by_name();
+    programs_that_are_none();
+    terminal();
+    init_reaps();
+    filter_names_the_call();
+    deadline();
+    out_of_memory();
+    mapped_overlay();
+    many_from_one_plan();
+    return done_testing();
+}
