@@ -178,7 +178,8 @@ static int raw_open(struct raw_source *s, box_error **err)
     return r == BOX_ARCHIVE_OK ? 0 : raw_fail(s, err);
 }
 
-static struct box_source *raw_new(struct box_source *from, enum box_compression compression, box_error **err)
+struct box_source *box_source_filter(struct box_source *from, enum box_compression compression,
+                                     box_error **err)
 {
     struct raw_source *s = calloc(1, sizeof(*s));
 
@@ -219,5 +220,5 @@ struct box_source *box_source_inflate(struct box_source *from, box_error **err)
         return &s->base;
     if (compression == BOX_GZIP && box_isal_usable())
         return box_source_isal(&s->base, err);
-    return raw_new(&s->base, compression, err);
+    return box_source_filter(&s->base, compression, err);
 }

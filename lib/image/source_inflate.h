@@ -9,5 +9,8 @@
 bool box_isal_usable(void);
 /* gzip by ISA-L. Takes `from` over, also on failure. */
 struct box_source *box_source_isal(struct box_source *from, box_error **err);
+/* Any compression by libarchive's filters, likewise. */
+struct box_source *box_source_filter(struct box_source *from, enum box_compression compression,
+                                     box_error **err);
 
 #endif

@@ -62,6 +62,18 @@ int unpack_fail_sys(const struct unpack *u, const char *call, box_error **err, c
     return r;
 }
 
+int unpack_about(const struct unpack *u, int code, box_error **err)
+{
+    if (!err || !*err || code == BOX_ENOMEM)
+        return code;
+    box_error *inner = *err;
+    *err = NULL;
+    struct box_fail_info info = {.code = code, .subject = u->entry.path, .remedy = box_error_remedy(inner)};
+    int r = box_fail_with(err, &info, "entry \"%.256s\": %s", u->entry.path, box_error_message(inner));
+    box_error_free(inner);
+    return r;
+}
+
 /* ---- Names ---- */
 
 /* The name without what means nothing: slashes in front and at the end, empty components and ".". */

@@ -130,7 +130,7 @@ int unpack_clear(struct unpack *u, int dirfd, const char *leaf, bool *whiteout, 
         count_tree(dirfd, leaf, &count, u->how->limits->path_depth);
         int r = box_remove_tree(dirfd, leaf, err);
         if (r < 0)
-            return r;
+            return unpack_about(u, r, err);
     } else if (unlinkat(dirfd, leaf, 0) < 0) {
         return unpack_fail_sys(u, "unlinkat", err, "cannot replace what is there already");
     }
@@ -198,10 +198,12 @@ static int write_data(struct unpack *u, int fd, box_error **err)
             return r;
         end = at + length > end ? at + length : end;
     }
-    if (r == 0 && end < u->entry.size && ftruncate(fd, (off_t)u->entry.size) < 0)
+    if (r < 0)
+        return unpack_about(u, r, err);
+    if (end < u->entry.size && ftruncate(fd, (off_t)u->entry.size) < 0)
         return unpack_fail_sys(u, "ftruncate", err, "cannot make a file of %llu bytes",
                                (unsigned long long)u->entry.size);
-    return r;
+    return 0;
 }
 
 static int make_file(struct unpack *u, const char *leaf, box_error **err)

@@ -41,6 +41,9 @@ int unpack_fail(const struct unpack *u, int code, box_error **err, const char *f
 int unpack_fail_sys(const struct unpack *u, const char *call, box_error **err, const char *fmt, ...)
     BOX_PRINTF(4, 5);
 
+/* Makes an error of somebody else's one about the entry at hand. */
+int unpack_about(const struct unpack *u, int code, box_error **err);
+
 /* Looks at the limits and lets the caller know; to be called now and then. */
 int unpack_tick(struct unpack *u, box_error **err);
 
