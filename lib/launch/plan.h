@@ -55,7 +55,7 @@ struct plan_options {
     bool keep_upper;      /* the writable layer outlives this run: what the payload syncs is synced */
     bool hold;            /* wait on the hold descriptor before the payload is executed */
 };
-#define PLAN_OPTIONS_INIT {.root_fd = -1}
+#define PLAN_OPTIONS_INIT {.root_fd = -1, .keep_upper = true}
 int box_plan_new_with(const box_spec *spec, const struct plan_options *options, box_plan **plan, box_error **err);
 
 /* ---- for the plan's own files ----------------------------------------------------------------------------------- */
