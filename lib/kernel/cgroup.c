@@ -1,10 +1,8 @@
 /* A cgroup: one directory in each hierarchy that is needed.
  *
- * Making one, in each hierarchy: open the mount point, go down the path making what is missing, on v2 hand
- * the wanted controllers down at each step, on v1 cpuset fill in the CPUs that the kernel leaves empty; then
- * apply the limits. The last component must be new: two containers never share a cgroup by accident, and one
- * that was left behind is told as BOX_EEXISTS. A failure takes away exactly what this call made, from the
- * bottom up. */
+ * Making one: in each hierarchy the directory (cgroup_make.c), then the limits. The last component must be
+ * new: two containers never share a cgroup by accident, and one that was left behind is told as BOX_EEXISTS.
+ * A failure takes away exactly what this call made, from the bottom up. */
 #include "kernel/cgroup.h"
 
 #include <fcntl.h>
@@ -16,7 +14,7 @@
 
 #include "kernel/cgroup_limits.h"
 
-#define V2_ALWAYS                                                                                           \
+#define CGROUP_V2_ALWAYS                                                                                    \
     (BOX_CONTROLLER_UNIFIED | BOX_CONTROLLER_FREEZER | BOX_CONTROLLER_CPUACCT | BOX_CONTROLLER_PERF_EVENT | \
      BOX_CONTROLLER_DEVICES)
 
@@ -62,7 +60,8 @@ static int append_dir(box_cgroup *cgroup, const struct cgroup_mount *mount, int 
         return box_fail_nomem(err);
     }
     if (mount->v2)
-        dir.controllers = (mount->controllers & V2_ALWAYS) | cgroup_v2_read_mask(fd, "cgroup.controllers");
+        dir.controllers =
+            (mount->controllers & CGROUP_V2_ALWAYS) | cgroup_v2_read_mask(fd, "cgroup.controllers");
     cgroup->dir[cgroup->count++] = dir;
     return 0;
 }
@@ -129,170 +128,29 @@ unsigned box_cgroup_not_applied(const box_cgroup *cgroup)
 
 /* ---- making ---- */
 
-/* Why something could not be had: the first reason, to be told when a limit turns out to need it. */
-struct blame {
-    int errnum;
-    char *directory;
-};
-
-static void blame(struct blame *b, int errnum, const struct cgroup_mount *mount, const char *path,
-                  size_t length)
-{
-    if (b->errnum)
-        return;
-    b->errnum = errnum;
-    if (asprintf(&b->directory, "%s%.*s", mount->mountpoint, (int)length, path) < 0)
-        b->directory = NULL;
-}
-
-/* Hands controllers of a v2 directory down to its children, as far as that can be. Returns 0 or the -errno of
- * the first that could not be. */
-static int hand_down(int dirfd, unsigned wanted)
-{
-    unsigned missing = wanted & ~V2_ALWAYS & ~cgroup_v2_read_mask(dirfd, "cgroup.subtree_control");
-    char all[256] = "";
-    size_t used = 0;
-    int first = 0;
-
-    missing &= missing ? cgroup_v2_read_mask(dirfd, "cgroup.controllers") : 0;
-    if (!missing)
-        return 0;
-    /* The kernel takes some controllers even so, and then no process can enter the children. */
-    if (cgroup_v2_has_processes(dirfd))
-        return -EBUSY;
-    for (unsigned bit = 1; bit <= BOX_CONTROLLER_UNIFIED; bit <<= 1) {
-        if (missing & bit)
-            used += (size_t)snprintf(all + used, sizeof(all) - used, "+%s ", box_controller_name(bit));
-    }
-    if (cgroup_write(dirfd, "cgroup.subtree_control", all) == 0)
-        return 0;
-    for (unsigned bit = 1; bit <= BOX_CONTROLLER_UNIFIED; bit <<= 1) {
-        char one[32];
-
-        if (!(missing & bit))
-            continue;
-        snprintf(one, sizeof(one), "+%s", box_controller_name(bit));
-        int r = cgroup_write(dirfd, "cgroup.subtree_control", one);
-        first = first ? first : r;
-    }
-    return first;
-}
-
-/* A new v1 cpuset is empty, and no process can enter one that is. */
-static int fill_cpuset(int parent, int child)
-{
-    static const char *const files[] = {"cpuset.cpus", "cpuset.mems"};
-
-    for (size_t i = 0; i < BOX_ARRAY(files); i++) {
-        _free_ char *own = NULL, *inherited = NULL;
-        int r = cgroup_read(child, files[i], &own);
-
-        if (r == 0 && own[strspn(own, " \n")] != '\0')
-            continue;
-        if (r == 0)
-            r = cgroup_read(parent, files[i], &inherited);
-        if (r == 0 && inherited[strspn(inherited, " \n")] != '\0')
-            r = cgroup_write(child, files[i], inherited);
-        if (r < 0)
-            return r;
-    }
-    return 0;
-}
-
-/* One step down: makes the directory when it is missing and readies it. Returns its fd or -errno. */
-static int step_down(const struct cgroup_mount *mount, int at, const char *name, bool last, bool *made)
-{
-    int r = mkdirat(at, name, 0755) < 0 ? -errno : 0;
-
-    *made = r == 0;
-    /* Being refused to make what is there already is no failure, unless it has to be new. */
-    if (r < 0 && (last || (r != -EEXIST && faccessat(at, name, F_OK, AT_SYMLINK_NOFOLLOW) < 0)))
-        return r;
-
-    _close_ int next = cgroup_open_at(at, name, O_DIRECTORY | (last ? O_RDONLY : O_PATH));
-
-    if (next >= 0 && mount->controllers & BOX_CONTROLLER_CPUSET && !mount->v2) {
-        r = fill_cpuset(at, next);
-        if (r < 0) {
-            if (*made)
-                unlinkat(at, name, AT_REMOVEDIR);
-            *made = false;
-            return r;
-        }
-    }
-    return next < 0 ? next : box_take_fd(&next);
-}
-
-/* Removes what a make() that failed has made: the last `made` components of path. */
-static void unmake(int mountfd, char *path, int made)
-{
-    for (; made > 0; made--) {
-        unlinkat(mountfd, path + 1, AT_REMOVEDIR);
-        *strrchr(path, '/') = '\0';
-    }
-}
-
-/* Makes path ("/a/b/c") in one hierarchy. Returns the fd of the last directory, which is new, or -errno, with
- * nothing left behind; *made tells how many of the last components are new. */
-static int make_path(const struct cgroup_mount *mount, int mountfd, const char *path, unsigned wanted,
-                     int *made, struct blame *why)
-{
-    _close_ int at = cgroup_open_at(mountfd, ".", O_PATH | O_DIRECTORY);
-    _free_ char *copy = strdup(path);
-    const char *s = path;
-
-    *made = 0;
-    if (!copy)
-        return -ENOMEM;
-    while (at >= 0) {
-        size_t length = strcspn(++s, "/");
-        bool last = s[length] == '\0', is_new;
-        char name[256];
-
-        memcpy(name, s, length);
-        name[length] = '\0';
-        if (mount->v2) {
-            int r = hand_down(at, wanted);
-            if (r < 0)
-                blame(why, -r, mount, path, (size_t)(s - path) - 1);
-        }
-
-        int next = step_down(mount, at, name, last, &is_new);
-
-        *made += is_new;
-        if (next < 0) {
-            copy[is_new ? s + length - path : s - 1 - path] = '\0';
-            unmake(mountfd, copy, *made);
-            *made = 0;
-        }
-        if (next < 0 || last)
-            return next;
-        close(at);
-        at = next;
-        s += length;
-    }
-    return at;
-}
-
 /* What a call is about to make, or has made so far. */
 struct making {
     box_cgroup *cgroup;
     const struct cgroup_mount *mounts[CGROUP_HIERARCHIES]; /* of cgroup->dir[i] */
     int made[CGROUP_HIERARCHIES];
     unsigned wanted;
-    struct blame why;
+    struct cgroup_blame why;
 };
 
+/* Takes no memory, and only the fd that it gives back before: it is also what follows when there is none
+ * left. */
 static void undo(struct making *m, int from)
 {
     for (int i = from; i < m->cgroup->count; i++) {
         const struct cgroup_mount *mount = m->mounts[i];
-        _close_ int fd = cgroup_mount_open(mount);
-        _free_ char *below = strdup(m->cgroup->dir[i].directory + strlen(mount->mountpoint));
+        struct cgroup_dir *dir = &m->cgroup->dir[i];
+        _close_ int fd = -1;
 
-        if (fd >= 0 && below)
-            unmake(fd, below, m->made[i]);
-        close_dir(&m->cgroup->dir[i]);
+        close(box_take_fd(&dir->fd));
+        fd = cgroup_mount_open(mount);
+        if (fd >= 0)
+            cgroup_unmake(fd, dir->directory + strlen(mount->mountpoint), m->made[i]);
+        close_dir(dir);
     }
     m->cgroup->count = from;
 }
@@ -320,33 +178,45 @@ static int fail_make(box_error **err, const struct cgroup_mount *mount, const ch
     return box_fail_with(err, &info, "make the cgroup");
 }
 
+/* Has the wanted controllers handed down to a v2 directory, as far as they are not there yet. */
+static void get_controllers(struct cgroup_dir *dir, const struct cgroup_mount *mount, int mountfd,
+                            unsigned wanted, struct cgroup_blame *why)
+{
+    if (!dir->v2 || !(wanted & mount->controllers & ~dir->controllers))
+        return;
+    cgroup_hand_down(mount, mountfd, dir->directory + strlen(mount->mountpoint), wanted & ~dir->controllers,
+                     why);
+    dir->controllers |= cgroup_v2_read_mask(dir->fd, "cgroup.controllers");
+}
+
 /* Makes the cgroup in one hierarchy, unless we have no place or no right there. */
 static int make_in(struct making *m, const struct cgroup_mount *mount, const char *path, box_error **err)
 {
     _free_ char *below = NULL;
     _close_ int mountfd = -1;
-    int fd = -ENOENT, made = 0, r = cgroup_mount_path(mount, path, &below, err);
+    int fd, made = 0, r = cgroup_mount_path(mount, path, &below, err);
 
     if (r < 0 || !below)
         return r;
     mountfd = cgroup_mount_open(mount);
     if (mountfd < 0)
         return fail_make(err, mount, "", mountfd);
-    /* Again when a parent vanished under us: another thread took back what it had made. */
-    for (int try = 0; try < 8 && (fd == -ENOENT || fd == -ENODEV); try++)
-        fd = make_path(mount, mountfd, below, m->wanted, &made, &m->why);
+    fd = cgroup_make(mount, mountfd, below, &made);
     if (is_refusal(fd)) {
-        blame(&m->why, -fd, mount, below, strlen(below));
+        cgroup_blame(&m->why, -fd, mount, below, strlen(below));
         return 0;
     }
     if (fd < 0)
         return fail_make(err, mount, below, fd);
-    m->mounts[m->cgroup->count] = mount;
-    m->made[m->cgroup->count] = made;
     r = append_dir(m->cgroup, mount, fd, below, err);
-    if (r < 0)
-        unmake(mountfd, below, made);
-    return r;
+    if (r < 0) {
+        cgroup_unmake(mountfd, below, made);
+        return r;
+    }
+    m->mounts[m->cgroup->count - 1] = mount;
+    m->made[m->cgroup->count - 1] = made;
+    get_controllers(&m->cgroup->dir[m->cgroup->count - 1], mount, mountfd, m->wanted, &m->why);
+    return 0;
 }
 
 /* Whether the hierarchy is to hold the new cgroup. Beside v2, a v1 freezer or a cpuacct of its own adds
@@ -364,7 +234,7 @@ static bool is_wanted(const box_cgroup_host *host, const struct cgroup_mount *mo
     return bits != 0;
 }
 
-static int fail_nowhere(const box_cgroup_host *host, const struct blame *why, box_error **err)
+static int fail_nowhere(const box_cgroup_host *host, const struct cgroup_blame *why, box_error **err)
 {
     if (host->count == 0)
         return box_fail_with(err,
@@ -651,28 +521,13 @@ static int extend_v1(struct making *m, const struct cgroup_mount *mount, const c
     return r;
 }
 
-static int extend_v2(struct cgroup_dir *dir, const struct cgroup_mount *mount, unsigned missing,
-                     box_error **err)
+static void extend_v2(struct cgroup_dir *dir, const struct cgroup_mount *mount, unsigned missing,
+                      struct cgroup_blame *why)
 {
-    const char *below = dir->directory + strlen(mount->mountpoint);
-    _close_ int at = cgroup_mount_open(mount);
+    _close_ int mountfd = cgroup_mount_open(mount);
 
-    while (at >= 0 && *below) {
-        size_t length = strcspn(below + 1, "/") + 1;
-        _free_ char *name = strndup(below + 1, length - 1);
-
-        if (!name)
-            return box_fail_nomem(err);
-        hand_down(at, missing);
-
-        int next = cgroup_open_at(at, name, O_PATH | O_DIRECTORY);
-
-        close(at);
-        at = next;
-        below += length;
-    }
-    dir->controllers |= cgroup_v2_read_mask(dir->fd, "cgroup.controllers");
-    return 0;
+    if (mountfd >= 0)
+        get_controllers(dir, mount, mountfd, missing, why);
 }
 
 int cgroup_extend(box_cgroup *cgroup, unsigned missing, box_error **err)
@@ -695,7 +550,7 @@ int cgroup_extend(box_cgroup *cgroup, unsigned missing, box_error **err)
         const char *path = path_elsewhere(cgroup, host);
 
         if (dir && dir->v2 && strncmp(dir->directory, mount->mountpoint, strlen(mount->mountpoint)) == 0)
-            r = extend_v2(dir, mount, missing, err);
+            extend_v2(dir, mount, missing, &m.why);
         else if (!dir && path && !mount->v2)
             r = extend_v1(&m, mount, path, err);
         free(m.why.directory);

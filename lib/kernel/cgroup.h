@@ -2,6 +2,7 @@
  *
  *     cgroup_file.c       reading and writing interface files by directory fd, and parsing what they hold
  *     cgroup_host.c       which hierarchies are mounted, where, and which of them we may use
+ *     cgroup_make.c       making a directory in one of them
  *     cgroup.c            making, opening and entering a cgroup in all of them
  *     cgroup_destroy.c    removing it, with what was made below it
  *     cgroup_delegate.c   handing it to an ordinary user; making room in one that was handed to us
@@ -78,6 +79,9 @@ struct cgroup_dir *cgroup_dir_for(box_cgroup *cgroup, unsigned controller);
 int cgroup_open_at(int dirfd, const char *name, int flags);
 /* The whole file, NUL-terminated, to be freed. 0 or -errno. */
 int cgroup_read(int dirfd, const char *file, char **text);
+/* The same for a file that is known to be small, without taking memory: what has to work when there is none.
+ * -EFBIG. */
+int cgroup_read_small(int dirfd, const char *file, char *text, size_t size);
 /* Writes value in one write. 0 or -errno. */
 int cgroup_write(int dirfd, const char *file, const char *value);
 bool cgroup_has_file(int dirfd, const char *file);
@@ -136,6 +140,30 @@ unsigned cgroup_v2_read_mask(int dirfd, const char *file);
 /* Whether a v2 directory holds processes of its own and is not the real root: it cannot hand out controllers
  * then. */
 bool cgroup_v2_has_processes(int dirfd);
+
+/* ---- cgroup_make.c ---- */
+
+/* What is always there on v2, or comes by other means than a controller. */
+#define CGROUP_V2_ALWAYS                                                                                    \
+    (BOX_CONTROLLER_UNIFIED | BOX_CONTROLLER_FREEZER | BOX_CONTROLLER_CPUACCT | BOX_CONTROLLER_PERF_EVENT | \
+     BOX_CONTROLLER_DEVICES)
+
+/* Why something could not be had: the first reason, to be told when a limit turns out to need it. */
+struct cgroup_blame {
+    int errnum;
+    char *directory;
+};
+/* Notes a reason, unless there is one: what happened at the first length bytes of path below the mount. */
+void cgroup_blame(struct cgroup_blame *blame, int errnum, const struct cgroup_mount *mount, const char *path,
+                  size_t length);
+/* Makes path ("/a/b/c", checked) in one hierarchy. Returns the fd of the last directory, which is new, or
+ * -errno, with nothing left behind; *made tells how many of the last components are new. */
+int cgroup_make(const struct cgroup_mount *mount, int mountfd, const char *path, int *made);
+/* Removes the last `made` components of path, which is cut short. */
+void cgroup_unmake(int mountfd, char *path, int made);
+/* Has controllers handed down to a v2 directory from the mount's root on, as far as that can be. */
+void cgroup_hand_down(const struct cgroup_mount *mount, int mountfd, const char *path, unsigned wanted,
+                      struct cgroup_blame *why);
 
 /* ---- cgroup.c ---- */
 

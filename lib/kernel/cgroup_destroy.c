@@ -11,25 +11,31 @@
 #include <string.h>
 #include <sys/stat.h>
 
-/* The name of the first child. 1 found, 0 none, -errno. */
+#define STEPS_FREE 100000 /* before the deadline is looked at */
+#define DOTS(name) ((name)[0] == '.' && ((name)[1] == '\0' || ((name)[1] == '.' && (name)[2] == '\0')))
+
+/* The name of the first child. 1 found, 0 none, -errno. By getdents64(2) itself, since opendir(3) takes
+ * memory: removing has to work when there is none. */
 static int first_child(int dirfd, char name[256])
 {
-    int fd = cgroup_open_at(dirfd, ".", O_RDONLY | O_DIRECTORY);
-    _closedir_ DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+    _close_ int fd = cgroup_open_at(dirfd, ".", O_RDONLY | O_DIRECTORY);
+    _Alignas(struct dirent64) char entries[4096];
+    ssize_t n;
 
-    if (!dir) {
-        int r = fd < 0 ? fd : -errno;
-        if (fd >= 0)
-            close(fd);
-        return r;
+    if (fd < 0)
+        return fd;
+    while ((n = getdents64(fd, entries, sizeof(entries))) > 0) {
+        for (ssize_t at = 0; at < n;) {
+            const struct dirent64 *entry = (const struct dirent64 *)(entries + at);
+
+            at += entry->d_reclen;
+            if (entry->d_type != DT_DIR || DOTS(entry->d_name))
+                continue;
+            snprintf(name, 256, "%s", entry->d_name);
+            return 1;
+        }
     }
-    for (struct dirent *entry; (entry = readdir(dir));) {
-        if (entry->d_type != DT_DIR || strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
-            continue;
-        snprintf(name, 256, "%s", entry->d_name);
-        return 1;
-    }
-    return 0;
+    return n < 0 ? -errno : 0;
 }
 
 /* Removes an empty directory, waiting while the kernel says that it is busy. */
@@ -46,7 +52,8 @@ static int remove_one(int dirfd, const char *name, struct cgroup_wait *wait)
     return 0;
 }
 
-/* Goes up and removes what it came from: it has no children any more. */
+/* Goes up and removes what it came from, which has no children any more: when the kernel says that it is
+ * busy, that is a process that is still dying. Whatever is left is met again on the way down. */
 static int go_up(int *at, struct cgroup_wait *wait)
 {
     int parent = openat(*at, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -58,22 +65,24 @@ static int go_up(int *at, struct cgroup_wait *wait)
     close(*at);
     *at = parent;
     r = first_child(parent, name);
-    return r == 1 ? remove_one(parent, name, wait) : r;
+    if (r == 1)
+        r = unlinkat(parent, name, AT_REMOVEDIR) < 0 && errno == EBUSY && !cgroup_nap(wait) ? -EBUSY : 0;
+    return r;
 }
 
-/* Removes everything below a cgroup. */
+/* Removes everything below a cgroup. A process that goes on making new ones does not keep us past the
+ * deadline, but however short that is, what was there is removed. */
 static int remove_children(int topfd, struct cgroup_wait *wait)
 {
     _close_ int at = cgroup_open_at(topfd, ".", O_PATH | O_DIRECTORY);
     int depth = 0, r = at < 0 ? at : 0;
 
-    while (r == 0) {
+    for (unsigned steps = 0; r == 0; steps++) {
         char name[256];
         int found = first_child(at, name);
 
-        /* Short of memory or descriptors: most cgroups have no children, and the kernel says if this one has. */
-        if (depth == 0 && (found == -ENOMEM || found == -EMFILE || found == -ENFILE))
-            return 0;
+        if (steps >= STEPS_FREE && steps % 64 == 0 && box_deadline_passed(wait->deadline))
+            return -EBUSY;
         if (found < 0 && found != -ENOENT)
             return found;
         if (found == 1) {
@@ -102,26 +111,29 @@ static int remove_children(int topfd, struct cgroup_wait *wait)
 }
 
 /* Whether the name still means our directory, and not one that was made after ours was removed. */
-static bool is_same(int parent, const char *name, int fd)
+static bool is_same(int fd, const char *name)
 {
     struct stat now, ours;
 
-    return fstatat(parent, name, &now, AT_SYMLINK_NOFOLLOW) == 0 && fstat(fd, &ours) == 0 &&
+    return fstatat(fd, name, &now, AT_SYMLINK_NOFOLLOW) == 0 && fstat(fd, &ours) == 0 &&
            now.st_ino == ours.st_ino && now.st_dev == ours.st_dev;
 }
 
+/* By "../NAME": takes no fd, so that a host that has none left can still remove what it made. */
 static int remove_dir(const struct cgroup_dir *dir, struct cgroup_wait *wait)
 {
-    int r = remove_children(dir->fd, wait);
-    const char *name = strrchr(dir->directory, '/') + 1;
-    _close_ int parent = -1;
+    char name[264];
+    int r;
 
+    snprintf(name, sizeof(name), "..%s", strrchr(dir->directory, '/'));
+    if (!is_same(dir->fd, name) || unlinkat(dir->fd, name, AT_REMOVEDIR) == 0 || errno == ENOENT)
+        return 0;
+    if (errno != EBUSY)
+        return -errno;
+    r = remove_children(dir->fd, wait);
     if (r < 0)
         return r == -ENOENT || r == -ENODEV ? 0 : r;
-    parent = openat(dir->fd, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (parent < 0)
-        return errno == ENOENT ? 0 : -errno;
-    return is_same(parent, name, dir->fd) ? remove_one(parent, name, wait) : 0;
+    return remove_one(dir->fd, name, wait);
 }
 
 static int fail_busy(box_cgroup *cgroup, const struct cgroup_dir *dir, box_error **err)

@@ -57,6 +57,22 @@ int cgroup_read(int dirfd, const char *file, char **text)
     return fd < 0 ? fd : read_all(fd, text);
 }
 
+int cgroup_read_small(int dirfd, const char *file, char *text, size_t size)
+{
+    _close_ int fd = cgroup_open_at(dirfd, file, O_RDONLY);
+    ssize_t n;
+
+    if (fd < 0)
+        return fd;
+    do
+        n = read(fd, text, size - 1);
+    while (n < 0 && errno == EINTR);
+    if (n < 0)
+        return -errno;
+    text[n] = '\0';
+    return (size_t)n == size - 1 ? -EFBIG : 0;
+}
+
 int cgroup_write(int dirfd, const char *file, const char *value)
 {
     _close_ int fd = cgroup_open_at(dirfd, file, O_WRONLY);
@@ -107,8 +123,8 @@ bool cgroup_parse_u64(const char *text, uint64_t *value)
 
 int cgroup_read_u64(int dirfd, const char *file, uint64_t *value)
 {
-    _free_ char *text = NULL;
-    int r = cgroup_read(dirfd, file, &text);
+    char text[64];
+    int r = cgroup_read_small(dirfd, file, text, sizeof(text));
 
     if (r < 0)
         return r;

@@ -380,12 +380,11 @@ const char *box_cgroup_mode_name(enum box_cgroup_mode mode)
 
 bool cgroup_in_user_namespace(void)
 {
-    _free_ char *map = NULL;
-    char *cursor;
+    char map[256], *cursor = map;
+    int r = cgroup_read_small(AT_FDCWD, "/proc/self/uid_map", map, sizeof(map));
 
-    if (cgroup_read(AT_FDCWD, "/proc/self/uid_map", &map) < 0)
-        return false;
-    cursor = map;
+    if (r < 0)
+        return r == -EFBIG; /* the first user namespace has one line; a kernel without them has no file */
 
     const char *inside = cgroup_next_word(&cursor), *outside = cgroup_next_word(&cursor);
 
@@ -470,9 +469,9 @@ int cgroup_walk(int dirfd, const char *path, int flags)
 
 unsigned cgroup_v2_read_mask(int dirfd, const char *file)
 {
-    _free_ char *text = NULL;
+    char text[512];
 
-    return cgroup_read(dirfd, file, &text) < 0 ? 0 : cgroup_controllers_mask(text);
+    return cgroup_read_small(dirfd, file, text, sizeof(text)) < 0 ? 0 : cgroup_controllers_mask(text);
 }
 
 bool cgroup_v2_has_processes(int dirfd)
@@ -502,8 +501,7 @@ static unsigned can_hand_down(int dirfd, unsigned available)
 /* Goes down as far as the path exists; what is missing would be made by us, and hides nothing. */
 static unsigned mount_controllers(const struct cgroup_mount *mount, const char *path)
 {
-    const unsigned always = BOX_CONTROLLER_UNIFIED | BOX_CONTROLLER_FREEZER | BOX_CONTROLLER_CPUACCT |
-                            BOX_CONTROLLER_PERF_EVENT | BOX_CONTROLLER_DEVICES;
+    const unsigned always = CGROUP_V2_ALWAYS;
     unsigned mask = mount->controllers;
     _close_ int at = cgroup_mount_open(mount);
     const char *leaf = strrchr(path, '/');

@@ -265,18 +265,16 @@ static int fail_no_freezer(box_error **err)
                          "the cgroup can be frozen by neither v2 nor the v1 freezer");
 }
 
-/* Whether the calling process itself is in there. */
-static bool holds_us(box_cgroup *cgroup)
+/* Whether the calling process itself is in there: 1, 0 or -errno. */
+static int holds_us(box_cgroup *cgroup)
 {
     struct pid_list list = {0};
-    bool found = false;
+    int r = collect_pids(&list, cgroup_tracking_dir(cgroup));
 
-    if (collect_pids(&list, cgroup_tracking_dir(cgroup)) == 0) {
-        for (size_t i = 0; i < list.count && !found; i++)
-            found = list.pids[i] == getpid();
-    }
+    for (size_t i = 0; r == 0 && i < list.count; i++)
+        r = list.pids[i] == getpid();
     free(list.pids);
-    return found;
+    return r;
 }
 
 int box_cgroup_freeze(box_cgroup *cgroup, int timeout_ms, box_error **err)
@@ -287,11 +285,13 @@ int box_cgroup_freeze(box_cgroup *cgroup, int timeout_ms, box_error **err)
         return box_fail(err, BOX_EINVAL, "no cgroup given");
     if (!dir)
         return fail_no_freezer(err);
-    if (holds_us(cgroup))
+
+    int r = holds_us(cgroup);
+
+    if (r > 0)
         return box_fail(err, BOX_EINVAL, "the calling process is in the cgroup and would freeze itself");
-
-    int r = set_frozen(dir, true, timeout_ms);
-
+    if (r == 0)
+        r = set_frozen(dir, true, timeout_ms);
     if (r == 0)
         return 0;
     cgroup_write(dir->fd, freeze_file(dir), dir->v2 ? "0" : "THAWED");
@@ -407,7 +407,8 @@ int box_cgroup_kill(box_cgroup *cgroup, int signal, box_error **err)
     if (r == -ENODEV)
         return 0;
     if (r < 0)
-        r = freezer && !holds_us(cgroup) ? kill_frozen(cgroup, freezer, signal) : kill_rounds(dir, signal);
+        r = freezer && holds_us(cgroup) == 0 ? kill_frozen(cgroup, freezer, signal)
+                                             : kill_rounds(dir, signal);
     return r == 0 ? 0 : cgroup_fail(err, dir, "cgroup.procs", r, NULL, "signal the processes of the cgroup");
 }
 

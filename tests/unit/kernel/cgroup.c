@@ -149,6 +149,39 @@ Test(cgroup, a_failure_leaves_nothing_behind)
     cr_expect_eq(count_fds(), fds);
 }
 
+Test(cgroup, a_host_that_has_no_fds_left_leaves_nothing_behind)
+{
+    NEED_CGROUPS();
+    _cleanup_(box_limits) box_limits *limits = test_limits();
+    _cleanup_(box_cgroup) box_cgroup *kept = test_create("kept", 0, NULL);
+    struct rlimit limit;
+    bool made = false;
+
+    if (box_cgroup_has(kept) & BOX_CONTROLLER_PIDS)
+        OK(box_limits_set(limits, BOX_LIMIT_PIDS_MAX, 10, err));
+    getrlimit(RLIMIT_NOFILE, &limit);
+    for (rlim_t fds = 3; fds < 60 && !made; fds++) {
+        box_error *error = NULL;
+        box_cgroup *cgroup;
+
+        setrlimit(RLIMIT_NOFILE, &(struct rlimit){fds, limit.rlim_max});
+        cgroup = box_cgroup_create(NULL, test_path("p/x"), 0, limits, 0, &error);
+        made = cgroup != NULL;
+        if (made)
+            OK(box_cgroup_destroy(cgroup, 1000, err));
+        setrlimit(RLIMIT_NOFILE, &limit);
+        cr_expect(made || box_error_code(error) != BOX_OK);
+        cr_expect_not(exists(made ? "p/x" : "p"), "with %d fds: %s", (int)fds, box_error_message(error));
+        box_cgroup_free(cgroup);
+        box_error_free(error);
+    }
+    cr_expect(made);
+    setrlimit(RLIMIT_NOFILE, &(struct rlimit){3, limit.rlim_max});
+    int r = box_cgroup_destroy(kept, 1000, NULL);
+    setrlimit(RLIMIT_NOFILE, &limit);
+    cr_expect_eq(r, 0, "removing needs no fd");
+}
+
 Test(cgroup, bad_paths_make_nothing)
 {
     static const char *const bad[] = {"/../libbox-test-escape", "a//b", "/", "..", "/a/"};
