@@ -370,6 +370,43 @@ static int open_in(box_cgroup *cgroup, const struct cgroup_mount *mount, const c
     return append_dir(cgroup, mount, fd, below, err);
 }
 
+/* The path of a cgroup in the first hierarchy that it is in: where it is, or would be, in one that it is not
+ * in. */
+static const char *path_elsewhere(const box_cgroup *cgroup, const box_cgroup_host *host)
+{
+    for (int i = 0; i < host->count; i++) {
+        for (int j = 0; j < cgroup->count; j++) {
+            const char *below = strcmp(cgroup->dir[j].names, host->mount[i].names) == 0
+                                    ? cgroup_below_root(host->mount[i].root, cgroup->dir[j].path)
+                                    : NULL;
+            if (below && *below)
+                return below;
+        }
+    }
+    return NULL;
+}
+
+/* A cgroup gets hierarchies after it was made when an update needs them, and a location that was saved before
+ * does not have those. They have the same path. */
+static int open_later_ones(box_cgroup *cgroup, const box_cgroup_host *host, box_error **err)
+{
+    const char *found = path_elsewhere(cgroup, host);
+    _free_ char *path = found ? strdup(found) : NULL;
+    int r = 0;
+
+    if (found && !path)
+        return box_fail_nomem(err);
+    for (int i = 0; path && r == 0 && i < host->count; i++) {
+        bool there = false;
+
+        for (int j = 0; j < cgroup->count; j++)
+            there = there || strcmp(cgroup->dir[j].names, host->mount[i].names) == 0;
+        if (!there && !host->mount[i].v2)
+            r = open_in(cgroup, &host->mount[i], path, err);
+    }
+    return r;
+}
+
 /* Opens what lines in the format of /proc/PID/cgroup name. Each line's own path is read as if it were ours.
  */
 static int open_lines(box_cgroup *cgroup, const box_cgroup_host *host, const char *lines, box_error **err)
@@ -395,7 +432,7 @@ static int open_lines(box_cgroup *cgroup, const box_cgroup_host *host, const cha
         free(there->mount[i].own);
     }
     there->count = 0; /* the rest is the host's */
-    return r;
+    return r < 0 ? r : open_later_ones(cgroup, host, err);
 }
 
 static int open_path(box_cgroup *cgroup, const box_cgroup_host *host, const char *path, box_error **err)
@@ -459,21 +496,6 @@ box_cgroup *box_cgroup_open_pid(const box_cgroup_host *host, pid_t pid, box_erro
 
 /* ---- more controllers for one that exists ---- */
 
-/* The path of cgroup as it is in its other hierarchies, for one that it is not in. */
-static const char *path_elsewhere(const box_cgroup *cgroup, const box_cgroup_host *host)
-{
-    for (int i = 0; i < host->count; i++) {
-        for (int j = 0; j < cgroup->count; j++) {
-            const char *below = strcmp(cgroup->dir[j].names, host->mount[i].names) == 0
-                                    ? cgroup_below_root(host->mount[i].root, cgroup->dir[j].path)
-                                    : NULL;
-            if (below && *below)
-                return below;
-        }
-    }
-    return NULL;
-}
-
 /* Moves every process there. One that forks meanwhile has its child where it is itself, so the list settles.
  */
 static int move_all(box_cgroup *cgroup, const struct cgroup_dir *dir, box_error **err)
@@ -508,17 +530,18 @@ static int move_all(box_cgroup *cgroup, const struct cgroup_dir *dir, box_error 
     return 0;
 }
 
+/* Another handle may have made it meanwhile. When moving fails, what was made stays in the handle, with the
+ * processes that are in it by then, so that it is removed with the rest. */
 static int extend_v1(struct making *m, const struct cgroup_mount *mount, const char *path, box_error **err)
 {
     int before = m->cgroup->count;
-    int r = make_in(m, mount, path, err);
+    int r = open_in(m->cgroup, mount, path, err);
 
+    if (r == 0 && m->cgroup->count == before)
+        r = make_in(m, mount, path, err);
     if (r < 0 || m->cgroup->count == before)
         return r;
-    r = move_all(m->cgroup, &m->cgroup->dir[before], err);
-    if (r < 0)
-        undo(m, before);
-    return r;
+    return move_all(m->cgroup, &m->cgroup->dir[before], err);
 }
 
 static void extend_v2(struct cgroup_dir *dir, const struct cgroup_mount *mount, unsigned missing,
@@ -555,7 +578,11 @@ int cgroup_extend(box_cgroup *cgroup, unsigned missing, box_error **err)
             r = extend_v1(&m, mount, path, err);
         free(m.why.directory);
     }
-    return r < 0 ? r : write_location(cgroup, err);
+    if (r < 0) {
+        write_location(cgroup, NULL);
+        return r;
+    }
+    return write_location(cgroup, err);
 }
 
 /* ---- entering ---- */

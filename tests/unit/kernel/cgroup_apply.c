@@ -416,6 +416,25 @@ Test(cgroup_apply, a_cpu_set_can_come_later_and_its_processes_follow)
     cr_expect_str_eq(box_error_subject(error), "linux.resources.cpu.cpus");
 }
 
+Test(cgroup_apply, what_an_update_added_is_found_by_a_location_that_was_saved_before)
+{
+    NEED_CONTROLLERS(BOX_CONTROLLER_CPUSET);
+    _cleanup_(box_cgroup) box_cgroup *made = test_create("x", 0, NULL), *second = NULL, *third = NULL;
+    _cleanup_(box_limits) box_limits *limits = test_limits();
+    _free_ char *location = strdup(box_cgroup_location(made));
+
+    second = box_cgroup_open(NULL, location, NULL);
+    OK(box_limits_set_cpuset_cpus(limits, "0", err));
+    OK(box_cgroup_apply(second, limits, 0, err));
+    OK(box_cgroup_apply(made, limits, 0, err)); /* the first handle joins what the second made */
+    cr_expect(box_cgroup_has(made) & BOX_CONTROLLER_CPUSET);
+    third = box_cgroup_open(NULL, location, NULL);
+    cr_assert_not_null(third);
+    cr_expect(box_cgroup_has(third) & BOX_CONTROLLER_CPUSET);
+    OK(box_cgroup_destroy(third, 1000, err));
+    cr_expect_null(box_cgroup_open(NULL, test_path("x"), NULL));
+}
+
 /* ---- io ---- */
 
 static bool disk(struct stat *st)
