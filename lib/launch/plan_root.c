@@ -6,12 +6,14 @@
 #include "launch/plan.h"
 
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <linux/mount.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <libbox/idmap.h>
@@ -95,9 +97,39 @@ static void add_attributes(struct builder *b, const struct spec_mount *m, const 
                           .num3 = propagation & ~MS_REC_, .flags = optional(m) | SETATTR_RECURSIVE));
 }
 
+/* "/proc" or a path below it, however it is spelt; ".." is refused elsewhere. */
+static bool is_proc(const char *path)
+{
+    while (*path == '/' || (path[0] == '.' && path[1] == '/'))
+        path++;
+    return strncmp(path, "proc", 4) == 0 && (path[4] == '\0' || path[4] == '/');
+}
+
+/* A volume over /proc would be taken for the kernel's word by all that runs inside (CVE-2019-16884). Single files of
+ * it may be covered, as container file systems that show a container's own memory and load do. */
+static int check_proc(const struct builder *b, const struct spec_mount *m, box_error **err)
+{
+    struct stat st;
+    struct statfs fs;
+
+    if (b->spec->root.kind == SPEC_ROOT_HOST || !is_proc(m->destination) || !m->source)
+        return 0;
+    if (stat(m->source, &st) == 0 && (S_ISREG(st.st_mode) || S_ISCHR(st.st_mode)))
+        return 0;
+    if (statfs(m->source, &fs) == 0 && fs.f_type == PROC_SUPER_MAGIC)
+        return 0;
+    return box_fail_with(err, &(struct box_fail_info){.code = BOX_ESPEC, .subject = m->destination,
+                                                      .remedy = "mount it elsewhere"},
+                         "a directory that is no procfs may not be mounted on %s", m->destination);
+}
+
 static int add_bind(struct builder *b, const struct spec_mount *m, const struct box_mount_options *o, int slot,
                     box_error **err)
 {
+    int allowed = check_proc(b, m, err);
+
+    if (allowed < 0)
+        return allowed;
     uint32_t target = builder_string(b, m->destination);
 
     if (!slot)

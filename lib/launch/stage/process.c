@@ -156,24 +156,24 @@ STAGE_OP(EXEC_LABEL)
     return write_self(s, name, stage_string(s, op->str2));
 }
 
+/* Through the resolver, which takes no magic link: /proc/self/fd/N would lead to whatever the stage has open, wherever
+ * that is (CVE-2024-21626). An image may name a working directory that it lacks: it is made, in a root of its own. */
 STAGE_OP(CHDIR)
 {
     const char *path = stage_string(s, op->str);
     static char now[4096];
-    long r = box_sys(chdir, path);
+    int root = (int)STAGE_TRY(s, openat, AT_FDCWD, "/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    int fd = box_resolve(root, path, O_PATH | O_DIRECTORY, s->resolve);
 
-    if (r == -ENOENT && stage_slot(s, SLOT_ROOT) >= 0) { /* an image may name a working directory that it lacks */
-        int made = box_resolve_mkdirs(stage_slot(s, SLOT_ROOT), path, NULL, s->resolve, NULL);
-        s->call = "mkdirat";
-        if (made < 0)
-            return made;
-        box_sys(close, made);
-        r = box_sys(chdir, path);
-    }
-    s->call = "chdir";
-    if (r < 0)
-        return (int)r;
-    /* A directory outside the root shows itself by a path that does not begin with a slash (CVE-2024-21626). */
+    if (fd == -ENOENT && stage_slot(s, SLOT_ROOT) >= 0)
+        fd = box_resolve_mkdirs(root, path, NULL, s->resolve, NULL);
+    s->call = "openat2";
+    box_sys(close, root);
+    if (fd < 0)
+        return fd;
+    STAGE_TRY(s, fchdir, fd);
+    box_sys(close, fd);
+    /* And should it lie outside all the same, its path does not begin with a slash. */
     STAGE_TRY(s, getcwd, now, sizeof(now));
     s->call = "getcwd";
     return now[0] == '/' ? 0 : -EXDEV;
