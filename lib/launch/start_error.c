@@ -40,6 +40,7 @@ static const struct {
      "the root directory must belong to the user namespace's root; the layers of an image are mapped by themselves"},
     {OP_RLIMIT, EPERM, BOX_EPERMISSION, "a hard limit can only be raised with CAP_SYS_RESOURCE"},
     {OP_IDS, EINVAL, BOX_ESPEC, "the user or group id is not in the map of the user namespace"},
+    {OP_OVERLAY, EINVAL, BOX_ESTART, "layers with mapped ids need Linux 6.15; the kernel's log may say more"},
     {OP_OVERLAY, ENODEV, BOX_EUNSUPPORTED, "modprobe overlay"},
     {OP_NEW_FS, ENODEV, BOX_EUNSUPPORTED, "the kernel lacks this file system"},
     {OP_LANDLOCK, ENOSYS, BOX_EUNSUPPORTED, "boot with lsm=landlock,..., on Linux 5.13 or later"},

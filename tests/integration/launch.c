@@ -327,6 +327,12 @@ static void mapped_overlay(void)
     box_spec_set_idmap(spec, map, NULL);
     box_spec_set_root_overlay(spec, lower, upper, work, NULL);
     struct outcome o = run_shell(spec, "id -u; cat /proc/self/uid_map; touch /made; ls -ln /made /bin/busybox");
+    if (o.code == BOX_ESTART && strstr(o.error, "need Linux 6.15")) {
+        skip("this kernel makes no overlay of mapped layers");
+        box_idmap_free(map);
+        box_spec_free(spec);
+        return;
+    }
     ok(has(&o, "100000"), "a user namespace with a range of ids");
     ok(strstr(o.output, "65534") == NULL, "the layers' files belong to ids inside");
     snprintf(made, sizeof(made), "%s/made", upper);

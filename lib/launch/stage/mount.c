@@ -277,12 +277,11 @@ static long create_as(int fs, uint64_t uid, uint64_t gid)
     return r;
 }
 
-static int configure_overlay(struct stage *s, int fs, const struct plan_op *op, const char *upper, const char *work)
+static int configure_overlay(struct stage *s, int fs, const struct plan_op *op, const char *upper, const char *work,
+                             int joined)
 {
     STAGE_TRY(s, fsconfig, fs, FSCONFIG_SET_STRING, "source", "overlay", 0);
-    int r = add_lowers(s, fs, op);
-    if (r == -EINVAL)
-        r = joined_lowers(s, fs, op);
+    int r = joined ? joined_lowers(s, fs, op) : add_lowers(s, fs, op);
     if (r < 0)
         return r;
     if (upper) {
@@ -311,7 +310,12 @@ STAGE_OP(OVERLAY)
         work = work_path;
     }
     int fs = (int)STAGE_TRY(s, fsopen, "overlay", FSOPEN_CLOEXEC);
-    int r = configure_overlay(s, fs, op, upper, work);
+    int r = configure_overlay(s, fs, op, upper, work, 0);
+    if (r == -EINVAL) { /* an older kernel takes "lowerdir+" for a word of the future, and complains at the end */
+        box_sys(close, fs);
+        fs = (int)STAGE_TRY(s, fsopen, "overlay", FSOPEN_CLOEXEC);
+        r = configure_overlay(s, fs, op, upper, work, 1);
+    }
     if (r < 0) {
         read_log(s, fs);
         return r;
