@@ -39,8 +39,9 @@ struct flag {
     void *value;        /* bool *, const char **, struct list * */
     const char *help;
 };
+#define LIST_MOST 512
 struct list {
-    const char **items;
+    const char *items[LIST_MOST];
     size_t n;
 };
 /* Reads flags from argv[1] on, up to the first plain argument or "--"; or, with `mixed`, all of them, plain arguments

@@ -17,12 +17,9 @@ static void print_usage(const struct flag *flags, const char *usage)
 
 static bool add(struct list *list, const char *item)
 {
-    const char **items = realloc(list->items, (list->n + 1) * sizeof(*items));
-
-    if (!items)
+    if (list->n == LIST_MOST)
         return false;
-    list->items = items;
-    items[list->n++] = item;
+    list->items[list->n++] = item;
     return true;
 }
 
@@ -36,7 +33,10 @@ static int set(const struct flag *flag, const char *value)
         *(const char **)flag->value = value;
         return 0;
     default:
-        return add(flag->value, value) ? 0 : -1;
+        if (add(flag->value, value))
+            return 0;
+        fprintf(stderr, "box: more than %d times --%s.\n", LIST_MOST, flag->name);
+        return -1;
     }
 }
 
