@@ -90,6 +90,18 @@ static int set_layers(int fsfd, enum way way, const box_mount_overlay *o, box_er
     return 0;
 }
 
+/* Before 6.5 overlay is behind a layer that collects strings, whatever their names, and complains only at the
+ * end. */
+static bool takes_anything(int fsfd)
+{
+    char log[200];
+    bool taken = k_fsconfig(fsfd, K_FSCONFIG_SET_FLAG, "libbox-no-such-option", NULL, 0) == 0;
+
+    /* What it says of that is not for the user. */
+    box_mount_fs_log(fsfd, log, sizeof(log));
+    return taken;
+}
+
 static int by_context(enum way way, const box_mount_overlay *o, const struct box_mount_options *options,
                       box_mount *m, box_error **err)
 {
@@ -105,7 +117,7 @@ static int by_context(enum way way, const box_mount_overlay *o, const struct box
                                                      .subject = "overlay",
                                                      .remedy = errno == ENODEV ? "modprobe overlay" : NULL},
                              "cannot make an overlay");
-    int r = set_layers(fsfd, way, o, err);
+    int r = way == BY_NAME && takes_anything(fsfd) ? 1 : set_layers(fsfd, way, o, err);
     if (r == 0)
         r = box_mount_fs_flags(fsfd, options->sb_flags, err);
     for (size_t i = 0; i < n_own && r == 0; i++)

@@ -225,16 +225,24 @@ int box_spawn_wait(struct box_child *child, int timeout_ms, box_pidfd_status *st
     return 0;
 }
 
+/* The group only if the child leads it: its own session was asked for, and nobody else's processes are in it.
+ * Kernels before 6.9 know groups by number only. It is the child's as long as that has not been reaped, and
+ * also afterwards while anybody is left in the group. */
+static void kill_group(const struct box_child *child)
+{
+    if (getpgid(child->pid) != child->pid || box_pidfd_signal(child->pidfd, 0, NULL) < 0)
+        return;
+    if (box_pidfd_signal_group(child->pidfd, SIGKILL, NULL) == BOX_EUNSUPPORTED)
+        kill(-child->pid, SIGKILL);
+}
+
 void box_spawn_kill(struct box_child *child)
 {
     box_pidfd_status status;
 
     if (child->pidfd < 0)
         return;
-    /* The group only if the child leads it: its own session was asked for, and nobody else's processes are in
-     * it. As long as it has not been reaped, nobody else can have its number. */
-    if (getpgid(child->pid) == child->pid)
-        box_pidfd_signal_group(child->pidfd, SIGKILL, NULL);
+    kill_group(child);
     box_pidfd_signal(child->pidfd, SIGKILL, NULL);
     box_spawn_wait(child, -1, &status, NULL);
     if (child->pidfd >= 0)
