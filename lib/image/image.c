@@ -52,14 +52,17 @@ static int damaged(const struct box_digest *manifest, box_error *why, box_error 
 static int find_layers(const box_store *store, struct box_image *image, box_error **err)
 {
     size_t n = image->config.n_diff_ids;
+    _free_ struct box_layer_id *ids = NULL;
+    int r = box_layer_ids(image->config.diff_ids, n, &ids, err);
 
     image->layers = calloc(n ? n : 1, sizeof(*image->layers));
+    image->layer_names = calloc(n ? n : 1, sizeof(*image->layer_names));
     image->diff_ids = calloc(n ? n : 1, sizeof(*image->diff_ids));
-    if (!image->layers || !image->diff_ids)
-        return box_fail_nomem(err);
+    if (r < 0 || !image->layers || !image->layer_names || !image->diff_ids)
+        return r < 0 ? r : box_fail_nomem(err);
     for (size_t i = 0; i < n; i++) {
-        box_digest_format(&image->config.diff_ids[i], image->diff_ids[i]);
-        int r = box_store_find_layer(store, &image->config.diff_ids[i], &image->layers[i], err);
+        box_digest_format(&ids[i].diff_id, image->diff_ids[i]);
+        r = box_store_find_layer(store, &ids[i], image->layer_names[i], &image->layers[i], err);
         if (r < 0)
             return r;
         if (r == 0)
@@ -147,6 +150,7 @@ void box_image_free(box_image *image)
     box_config_clear(&image->config);
     free(image->layers);
     free(image->diff_ids);
+    free(image->layer_names);
     box_strv_free(image->names);
     free(image);
 }

@@ -19,6 +19,7 @@ struct box_image {
     size_t manifest_length, config_length;
     struct box_config config;
     struct box_layer_record *layers; /* as many as config.n_diff_ids */
+    char (*layer_names)[BOX_LAYER_NAME];
     char (*diff_ids)[BOX_DIGEST_TEXT];
     char **names;
     int64_t created;

@@ -181,14 +181,12 @@ const char *box_image_manifest_json(const box_image *image, size_t *length)
 
 int box_image_layer_dirs(const box_image *image, char ***dirs, box_error **err)
 {
-    char hex[BOX_DIGEST_TEXT];
     _strv_ char **made = box_strv_dup(NULL);
 
     if (!made)
         return box_fail_nomem(err);
     for (size_t i = image->config.n_diff_ids; i-- > 0;) {
-        box_digest_hex(&image->config.diff_ids[i], hex);
-        _free_ char *path = box_strf("%s/layers/%s/diff", image->root, hex);
+        _free_ char *path = box_strf("%s/layers/%s/diff", image->root, image->layer_names[i]);
         /* A layer that is in the image twice counts where it is topmost: overlay refuses the same directory
          * twice. */
         if (!path || (!box_strv_contains(made, path) && box_strv_append(&made, path) < 0))

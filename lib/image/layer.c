@@ -65,13 +65,17 @@ static int check_digests(struct streams *s, const struct box_digest *diff_id, st
 /* Unpacks into work/NAME/diff. diff_id NULL: whatever it is. */
 static int unpack_as(struct box_store_work *work, const char *name, const struct box_layer_input *input,
                      const struct box_digest *diff_id, struct box_digest *found, uint64_t *size,
-                     struct box_layer_record *record, box_error **err)
+                     struct box_layer_record *record, bool *inherits, box_error **err)
 {
     struct streams streams = {0};
-    char path[BOX_DIGEST_TEXT + sizeof("/" DIFF)];
+    char path[BOX_LAYER_NAME + sizeof("/" BOX_LAYER_IMPLICIT)];
     int r = open_streams(input, &streams, err);
     _cleanup_(box_source) box_source *tar = streams.tar;
-    const struct box_unpack how = {work->store->privileged, input->limits, input->size, tick, &streams};
+    struct box_unpack how = {.privileged = work->store->privileged,
+                             .limits = input->limits,
+                             .compressed = input->size,
+                             .tick = tick,
+                             .tick_data = &streams};
 
     if (r < 0)
         return r;
@@ -79,9 +83,15 @@ static int unpack_as(struct box_store_work *work, const char *name, const struct
     if (mkdirat(work->fd, name, 0700) < 0 || mkdirat(work->fd, path, 0700) < 0)
         return box_fail_sys(err, "mkdir", name, "cannot make a directory for a layer");
     _close_ int dirfd = openat(work->fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (dirfd < 0)
+    snprintf(path, sizeof(path), "%s/" BOX_LAYER_IMPLICIT, name);
+    _close_ int implicitfd = openat(work->fd, path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (dirfd < 0 || implicitfd < 0)
         return box_fail_sys(err, "open", name, "cannot open the directory of a layer");
+    how.implicitfd = implicitfd;
     r = box_unpack(tar, dirfd, &how, record, err);
+    *inherits = r == 0 && lseek(implicitfd, 0, SEEK_END) > 0;
+    if (!*inherits)
+        unlinkat(work->fd, path, 0);
     return r < 0 ? r : check_digests(&streams, diff_id, found, size, err);
 }
 
@@ -109,24 +119,30 @@ static int lock_layer(const box_store *store, const struct box_digest *diff_id,
 }
 
 int box_layer_make(struct box_store_work *work, const struct box_layer_input *input,
-                   const struct box_digest *diff_id, box_error **err)
+                   const struct box_layer_id *id, box_error **err)
 {
     const box_store *store = work->store;
     struct box_layer_record record;
     struct box_digest found;
-    char hex[BOX_DIGEST_TEXT];
+    char name[BOX_LAYER_NAME], final[BOX_LAYER_NAME];
+    bool inherits = false, pending = false;
     uint64_t size;
-    int lock = lock_layer(store, diff_id, input, err);
+    int lock = lock_layer(store, &id->diff_id, input, err);
 
     if (lock < 0)
         return lock;
-    int r = box_store_find_layer(store, diff_id, NULL, err);
+    int r = box_store_find_layer(store, id, NULL, NULL, err);
     if (r == 0) {
-        r = unpack_as(work, box_digest_hex(diff_id, hex), input, diff_id, &found, &size, &record, err);
-        if (r == 0)
-            r = box_store_publish_layer(work, diff_id, &record, err);
+        box_layer_name(id, true, name);
+        r = unpack_as(work, name, input, &id->diff_id, &found, &size, &record, &inherits, err);
+        pending = inherits && id->parent.algorithm; /* a lowest layer has nothing to inherit from */
+        if (r == 0 && pending)
+            r = box_store_write_record(work, name, &record, err);
+        else if (r == 0)
+            r = box_store_publish_layer(work, name, box_layer_name(id, inherits, final), &record, err);
+        r = r == 0 && pending ? BOX_LAYER_PENDING : r;
     }
-    box_store_unlock_layer(store, diff_id, lock);
+    box_store_unlock_layer(store, &id->diff_id, lock);
     return r;
 }
 
@@ -135,21 +151,21 @@ int box_layer_make_unknown(struct box_store_work *work, const struct box_layer_i
 {
     const box_store *store = work->store;
     struct box_layer_record record;
-    char hex[BOX_DIGEST_TEXT];
-    int r = unpack_as(work, "unknown", input, NULL, diff_id, size, &record, err);
+    char name[BOX_LAYER_NAME];
+    bool inherits;
+    int r = unpack_as(work, "unknown", input, NULL, diff_id, size, &record, &inherits, err);
 
     if (r == 0)
         r = box_store_work_need(work, "layer", diff_id, err);
     if (r < 0)
         return r;
+    const struct box_layer_id id = {.diff_id = *diff_id};
     int lock = lock_layer(store, diff_id, input, err);
     if (lock < 0)
         return lock;
-    r = box_store_find_layer(store, diff_id, NULL, err);
-    if (r == 0 && renameat(work->fd, "unknown", work->fd, box_digest_hex(diff_id, hex)) < 0)
-        r = box_fail_sys(err, "rename", hex, "cannot name a layer");
+    r = box_store_find_layer(store, &id, NULL, NULL, err);
     if (r == 0)
-        r = box_store_publish_layer(work, diff_id, &record, err);
+        r = box_store_publish_layer(work, "unknown", box_layer_name(&id, inherits, name), &record, err);
     box_store_unlock_layer(store, diff_id, lock);
     return r < 0 ? r : 0;
 }

@@ -20,13 +20,26 @@ struct box_layer_input {
     void *tick_data;
 };
 
-/* Makes sure that a layer is in the store: 1 when it was there already, 0 when it has been unpacked, or an
- * error, which leaves nothing visible. Several threads and processes may want the same layer: one unpacks it,
- * the others wait. */
+enum box_layer_outcome {
+    BOX_LAYER_MADE = 0,
+    BOX_LAYER_KEPT = 1,    /* it was there already */
+    BOX_LAYER_PENDING = 2, /* unpacked, but it is still to inherit: box_layer_inherit() */
+};
+
+/* Makes sure that a layer is in the store: an outcome, or an error, which leaves nothing visible. Several
+ * threads and processes may want the same layer: one unpacks it, the others wait. */
 int box_layer_make(struct box_store_work *work, const struct box_layer_input *input,
-                   const struct box_digest *diff_id, box_error **err);
-/* The same for a layer whose diff id is not known before. *size gets the length of its tar stream. */
+                   const struct box_layer_id *id, box_error **err);
+/* The same for a lowest layer whose diff id is not known before. *size gets the length of its tar stream. */
 int box_layer_make_unknown(struct box_store_work *work, const struct box_layer_input *input,
                            struct box_digest *diff_id, uint64_t *size, box_error **err);
+
+/* Finishes stack[top], which is pending, once all below it are in the store: gives the directories that it
+ * does not list what they have there, and makes it visible. */
+int box_layer_inherit(struct box_store_work *work, const struct box_layer_id *stack, size_t top,
+                      box_error **err);
+
+/* The file beside diff/ that says which directories a layer does not list; see unpack.h. */
+#define BOX_LAYER_IMPLICIT "implicit"
 
 #endif

@@ -31,7 +31,7 @@ static void image_clear(struct load_image *image)
     free(image->manifest_json);
     free(image->config_json);
     free(image->media_type);
-    free(image->diff_ids);
+    free(image->layers);
 }
 
 void box_load_clear(struct load *load)
@@ -102,7 +102,7 @@ static int layer_tick(void *data, uint64_t read, box_error **err)
 static int make_layer(void *data, struct box_workqueue *queue, box_error **err)
 {
     struct job *job = data;
-    const struct load_layer *layer = job->layer;
+    struct load_layer *layer = job->layer;
     const struct box_layer_input input = {layer->piece.fd,
                                           layer->piece.offset,
                                           layer->piece.size,
@@ -112,9 +112,11 @@ static int make_layer(void *data, struct box_workqueue *queue, box_error **err)
                                           job};
 
     job->queue = queue;
-    int r = box_layer_make(&job->load->work, &input, &layer->diff_id, err);
+    int r = box_layer_make(&job->load->work, &input, &layer->id, err);
+    layer->pending = r == BOX_LAYER_PENDING;
     if (r >= 0)
-        r = tell_layer(job, r ? BOX_IMAGE_STAGE_KEPT : BOX_IMAGE_STAGE_LAYER, layer->piece.size, err);
+        r = tell_layer(job, r == BOX_LAYER_KEPT ? BOX_IMAGE_STAGE_KEPT : BOX_IMAGE_STAGE_LAYER,
+                       layer->piece.size, err);
     return r < 0 ? box_fail_wrap(err, r, "layer %s", job->id) : 0;
 }
 
@@ -130,11 +132,35 @@ static int make_layers(struct load *load, box_error **err)
         job->load = load;
         job->layer = &load->layers[i];
         job->number = (unsigned)i;
-        box_digest_format(&load->layers[i].diff_id, job->id);
+        box_digest_format(&load->layers[i].id.diff_id, job->id);
         if (box_workqueue_submit(queue, make_layer, job, free, NULL) < 0)
             break; /* something has failed: waiting tells what */
     }
     return r < 0 ? r : box_workqueue_wait(queue, err);
+}
+
+static struct load_layer *find_layer(const struct load *load, const struct box_layer_id *id)
+{
+    for (size_t i = 0; i < load->n_layers; i++)
+        if (box_layer_id_equal(&load->layers[i].id, id))
+            return &load->layers[i];
+    return NULL;
+}
+
+/* From the bottom up, since a layer may take over what the one below it has just taken over. */
+static int inherit_all(struct load *load, box_error **err)
+{
+    int r = 0;
+
+    for (size_t i = 0; i < load->n_images; i++)
+        for (size_t j = 0; r == 0 && j < load->images[i].n_layers; j++) {
+            struct load_layer *layer = find_layer(load, &load->images[i].layers[j]);
+            if (!layer || !layer->pending)
+                continue;
+            r = box_layer_inherit(&load->work, load->images[i].layers, j, err);
+            layer->pending = false;
+        }
+    return r;
 }
 
 /* ---- Loading ---- */
@@ -171,6 +197,8 @@ static int load_bundle(struct load *load, box_image_list **images, box_error **e
         r = box_load_need_all(load, err);
     if (r == 0)
         r = make_layers(load, err);
+    if (r == 0)
+        r = inherit_all(load, err);
     return r < 0 ? r : box_load_commit(load, images, err);
 }
 

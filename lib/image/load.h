@@ -11,9 +11,10 @@
 #include "image/manifest.h"
 #include "image/store.h"
 
-/* A layer that is to be had: each diff id once, however many images use it. */
+/* A layer that is to be had: once, however many images use it on the same layers. */
 struct load_layer {
-    struct box_digest diff_id;
+    struct box_layer_id id;
+    bool pending;           /* it is still to inherit */
     struct box_digest blob; /* algorithm 0: not known */
     struct box_piece piece;
 };
@@ -24,8 +25,8 @@ struct load_image {
     size_t manifest_length, config_length;
     char *media_type;
     struct box_digest manifest, config;
-    struct box_digest *diff_ids;
-    size_t n_diff_ids;
+    struct box_layer_id *layers; /* the lowest first */
+    size_t n_layers;
 };
 
 struct load {
@@ -57,8 +58,8 @@ int box_load_finish(struct load *load, int result);
 /* Finds the images of load->bundle. */
 int box_load_find(struct load *load, box_error **err);
 struct load_image *box_load_add_image(struct load *load, box_error **err);
-/* Adds a layer to be had, unless there is one with this diff id; takes piece over. */
-int box_load_add_layer(struct load *load, const struct box_digest *diff_id, const struct box_digest *blob,
+/* Adds a layer to be had, unless it is there; takes piece over. */
+int box_load_add_layer(struct load *load, const struct box_layer_id *id, const struct box_digest *blob,
                        struct box_piece *piece, box_error **err);
 /* Parses the config, takes its diff ids, and checks that there are as many as layers. */
 int box_load_take_config(struct load_image *image, size_t layers, box_error **err);

@@ -13,7 +13,7 @@ int box_load_need_all(struct load *load, box_error **err)
     int r = 0;
 
     for (size_t i = 0; r == 0 && i < load->n_layers; i++)
-        r = box_store_work_need(&load->work, "layer", &load->layers[i].diff_id, err);
+        r = box_store_work_need(&load->work, "layer", &load->layers[i].id.diff_id, err);
     for (size_t i = 0; r == 0 && i < load->n_images; i++) {
         r = box_store_work_need(&load->work, "blob", &load->images[i].manifest, err);
         if (r == 0)
@@ -25,18 +25,19 @@ int box_load_need_all(struct load *load, box_error **err)
 static int make_durable(struct load *load, box_error **err)
 {
     const box_image_progress progress = {.stage = BOX_IMAGE_STAGE_SYNC, .object = ""};
-    _free_ struct box_digest *diff_ids = NULL;
+    _free_ char(*names)[BOX_LAYER_NAME] = NULL;
     size_t n = 0, capacity = 0;
     int r = box_load_tell(load, &progress, err);
 
-    for (size_t i = 0; r == 0 && i < load->n_images; i++)
-        for (size_t j = 0; r == 0 && j < load->images[i].n_diff_ids; j++) {
-            struct box_digest *slot = box_array_add(&diff_ids, &n, &capacity);
-            r = slot ? 0 : box_fail_nomem(err);
-            if (slot)
-                *slot = load->images[i].diff_ids[j];
+    for (size_t i = 0; r >= 0 && i < load->n_images; i++)
+        for (size_t j = 0; r >= 0 && j < load->images[i].n_layers; j++) {
+            char(*slot)[BOX_LAYER_NAME] = box_array_add(&names, &n, &capacity);
+            r = slot ? box_store_find_layer(load->store, &load->images[i].layers[j], *slot, NULL, err)
+                     : box_fail_nomem(err);
+            if (r == 0)
+                r = box_fail(err, BOX_ECORRUPT, "a layer has vanished from the store");
         }
-    return r < 0 ? r : box_store_make_durable(load->store, diff_ids, n, err);
+    return r < 0 ? r : box_store_make_durable(load->store, names, n, err);
 }
 
 static int stage_blobs(struct load *load, box_error **err)

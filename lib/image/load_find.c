@@ -86,18 +86,18 @@ struct load_image *box_load_add_image(struct load *load, box_error **err)
     return image;
 }
 
-int box_load_add_layer(struct load *load, const struct box_digest *diff_id, const struct box_digest *blob,
+int box_load_add_layer(struct load *load, const struct box_layer_id *id, const struct box_digest *blob,
                        struct box_piece *piece, box_error **err)
 {
     for (size_t i = 0; i < load->n_layers; i++)
-        if (box_digest_equal(&load->layers[i].diff_id, diff_id)) {
+        if (box_layer_id_equal(&load->layers[i].id, id)) {
             box_piece_close(piece);
             return 0;
         }
     struct load_layer *layer = box_array_add(&load->layers, &load->n_layers, &load->layers_capacity);
     if (!layer)
         return box_fail_nomem(err);
-    layer->diff_id = *diff_id;
+    layer->id = *id;
     layer->blob = blob ? *blob : (struct box_digest){0};
     layer->piece = *piece;
     *piece = BOX_PIECE_NONE;
@@ -122,9 +122,8 @@ int box_load_take_config(struct load_image *image, size_t layers, box_error **er
         return box_fail_with(err, &info, "the image has %zu layers, but its config lists %zu diff ids",
                              layers, config.n_diff_ids);
     }
-    image->diff_ids = box_take(config.diff_ids);
-    image->n_diff_ids = config.n_diff_ids;
-    return 0;
+    image->n_layers = layers;
+    return box_layer_ids(config.diff_ids, layers, &image->layers, err);
 }
 
 /* A name that cannot be one, such as a bare version with a plus sign, is as good as none. */
@@ -164,7 +163,7 @@ static int read_manifest(struct load *load, const struct box_descriptor *d, stru
         _piece_ struct box_piece piece = BOX_PIECE_NONE;
         r = find_blob(load, &manifest.layers[i], &piece, err);
         if (r == 0)
-            r = box_load_add_layer(load, &image->diff_ids[i], &manifest.layers[i].digest, &piece, err);
+            r = box_load_add_layer(load, &image->layers[i], &manifest.layers[i].digest, &piece, err);
     }
     return r;
 }
@@ -287,7 +286,7 @@ static int add_docker_layers(struct load *load, struct load_image *image, const 
 {
     int r = 0;
 
-    for (size_t i = 0; r == 0 && i < image->n_diff_ids; i++) {
+    for (size_t i = 0; r == 0 && i < image->n_layers; i++) {
         struct box_json_at element = box_json_element(list, i);
         _piece_ struct box_piece piece = BOX_PIECE_NONE;
         struct box_digest blob;
@@ -297,9 +296,9 @@ static int add_docker_layers(struct load *load, struct load_image *image, const 
             return r;
         if (r == 0)
             return missing(name, err);
-        r = append_layer(layers, &piece, &image->diff_ids[i], &blob, err);
+        r = append_layer(layers, &piece, &image->layers[i].diff_id, &blob, err);
         if (r == 0)
-            r = box_load_add_layer(load, &image->diff_ids[i], NULL, &piece, err);
+            r = box_load_add_layer(load, &image->layers[i], NULL, &piece, err);
     }
     return r;
 }

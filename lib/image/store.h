@@ -95,27 +95,54 @@ int box_store_stage_blob(struct box_store_work *work, const struct box_digest *d
                          size_t length, box_error **err);
 int box_store_publish_blob(struct box_store_work *work, const struct box_digest *digest, box_error **err);
 
+/* A layer, and what it lies on. Mostly the latter makes no difference. But a layer that has files in
+ * directories that it does not list takes these directories' owner and mode over from the layers below, so it
+ * is unpacked once for each stack that it lies on, under another name. */
+struct box_layer_id {
+    struct box_digest diff_id;
+    struct box_digest parent; /* the chain id of all below; algorithm 0: nothing is below */
+};
+#define BOX_LAYER_NAME (64 + 1 + 16 + 1)
+
+/* OCI's ChainID (image-spec, config.md) of a layer on `parent`. */
+int box_layer_chain(const struct box_digest *parent, const struct box_digest *diff_id,
+                    struct box_digest *chain, box_error **err);
+/* The ids of a whole image, the lowest layer first. The caller frees *ids. */
+int box_layer_ids(const struct box_digest *diff_ids, size_t n, struct box_layer_id **ids, box_error **err);
+bool box_layer_id_equal(const struct box_layer_id *a, const struct box_layer_id *b);
+/* Its name below layers/, of the form that depends on what is below or of the other one; returns out. */
+char *box_layer_name(const struct box_layer_id *id, bool inherits, char out[BOX_LAYER_NAME]);
+/* Whether a name has one of these forms; *diff_id (may be NULL) is what it begins with. */
+bool box_layer_name_parse(const char *name, struct box_digest *diff_id);
+
 struct box_layer_record {
     uint64_t bytes;   /* data of all files */
     uint64_t entries; /* files and directories below diff/ */
     bool opaque;      /* the layer hides all that are below it */
 };
-/* Whether a layer is there and can be trusted: 1 with its record (which may be NULL), 0, or an error. A layer
- * that an earlier boot left without syncing it is as good as not there. */
-int box_store_find_layer(const box_store *store, const struct box_digest *diff_id,
+/* Whether a layer is there and can be trusted: 1 with its name and its record (each may be NULL), 0, or an
+ * error. A layer that an earlier boot left without syncing it is as good as not there. */
+int box_store_find_layer(const box_store *store, const struct box_layer_id *id, char name[BOX_LAYER_NAME],
                          struct box_layer_record *record, box_error **err);
-/* Waits for the right to make this layer; the fd that holds it, or a BOX_E* code, BOX_EBUSY when the deadline
- * passed. */
+/* The same by name. */
+int box_store_look_at_layer(const box_store *store, const char *name, struct box_layer_record *record,
+                            box_error **err);
+/* Waits for the right to make layers of this diff id; the fd that holds it, or a BOX_E* code, BOX_EBUSY when
+ * the deadline passed. */
 int box_store_lock_layer(const box_store *store, const struct box_digest *diff_id,
                          struct box_deadline deadline, box_error **err);
 void box_store_unlock_layer(const box_store *store, const struct box_digest *diff_id, int fd);
-/* Makes work's directory HEX, with diff/ in it, the layer: it is visible afterwards, but not yet synced. The
- * layer's lock must be held. */
-int box_store_publish_layer(struct box_store_work *work, const struct box_digest *diff_id,
+/* Keeps the record of a layer that is not to become visible yet, in work's directory `from`; and reads it. */
+int box_store_write_record(struct box_store_work *work, const char *from,
+                           const struct box_layer_record *record, box_error **err);
+int box_store_read_record(struct box_store_work *work, const char *from, struct box_layer_record *record,
+                          box_error **err);
+/* Makes work's directory `from`, with diff/ in it, the layer `name`: it is visible afterwards, but not yet
+ * synced. The layer's lock must be held, and the layer not be there. */
+int box_store_publish_layer(struct box_store_work *work, const char *from, const char *name,
                             const struct box_layer_record *record, box_error **err);
 /* Syncs the file system, then marks these layers as synced. */
-int box_store_make_durable(const box_store *store, const struct box_digest *diff_ids, size_t n,
-                           box_error **err);
+int box_store_make_durable(const box_store *store, char (*names)[BOX_LAYER_NAME], size_t n, box_error **err);
 
 /* ---- Pins: store_pins.c ---- */
 

@@ -8,6 +8,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -21,48 +22,65 @@
 /* ---- A set of digests ---- */
 
 struct set {
-    char (*items)[BOX_STORE_HEX];
+    char (*items)[BOX_LAYER_NAME];
     size_t n, capacity;
 };
 
-static int set_add(struct set *set, const char *hex, box_error **err)
+static int set_add(struct set *set, const char *name, box_error **err)
 {
-    if (strlen(hex) != BOX_STORE_HEX - 1)
+    if (strlen(name) >= BOX_LAYER_NAME)
         return 0; /* nothing of the store's has such a name */
-    char(*slot)[BOX_STORE_HEX] = box_array_add(&set->items, &set->n, &set->capacity);
+    char(*slot)[BOX_LAYER_NAME] = box_array_add(&set->items, &set->n, &set->capacity);
     if (!slot)
         return box_fail_nomem(err);
-    memcpy(*slot, hex, BOX_STORE_HEX);
+    memcpy(*slot, name, strlen(name) + 1);
     return 0;
 }
 
 static int compare(const void *a, const void *b)
 {
-    return memcmp(a, b, BOX_STORE_HEX);
+    return strcmp(a, b);
 }
 
-static bool set_has(const struct set *set, const char *hex)
+static void set_sort(struct set *set)
 {
-    char key[BOX_STORE_HEX];
+    if (set->n)
+        qsort(set->items, set->n, sizeof(*set->items), compare);
+}
 
-    if (strlen(hex) != BOX_STORE_HEX - 1)
-        return false;
-    memcpy(key, hex, BOX_STORE_HEX);
-    return set->n && bsearch(key, set->items, set->n, sizeof(*set->items), compare);
+static bool set_has(const struct set *set, const char *name)
+{
+    return set->n && bsearch(name, set->items, set->n, sizeof(*set->items), compare);
 }
 
 struct needed {
     const box_store *store;
-    struct set blobs, layers;
+    struct set blobs, layers; /* names */
+    struct set diff_ids;      /* of layers that a living operation wants, in whatever form */
 };
 
 static void needed_clear(struct needed *needed)
 {
     free(needed->blobs.items);
     free(needed->layers.items);
+    free(needed->diff_ids.items);
 }
 
 /* ---- What is reached ---- */
+
+static int need_layers(struct needed *needed, const struct box_digest *diff_ids, size_t n, box_error **err)
+{
+    _free_ struct box_layer_id *ids = NULL;
+    char name[BOX_LAYER_NAME];
+    int r = box_layer_ids(diff_ids, n, &ids, err);
+
+    for (size_t i = 0; r == 0 && i < n; i++) {
+        r = set_add(&needed->layers, box_layer_name(&ids[i], false, name), err);
+        if (r == 0)
+            r = set_add(&needed->layers, box_layer_name(&ids[i], true, name), err);
+    }
+    return r;
+}
 
 static int need_manifest(struct needed *needed, const struct box_digest *manifest, box_error **err)
 {
@@ -76,9 +94,7 @@ static int need_manifest(struct needed *needed, const struct box_digest *manifes
         r = set_add(&needed->blobs, box_digest_hex(manifest, hex), err);
     if (r == 0)
         r = set_add(&needed->blobs, box_digest_hex(&config, hex), err);
-    for (size_t i = 0; r == 0 && i < n; i++)
-        r = set_add(&needed->layers, box_digest_hex(&diff_ids[i], hex), err);
-    return r;
+    return r < 0 ? r : need_layers(needed, diff_ids, n, err);
 }
 
 static int need_pin(const char *container, const struct box_digest *manifest, void *data, box_error **err)
@@ -92,7 +108,7 @@ static int need_lease(const char *kind, const char *hex, void *data, box_error *
 {
     struct needed *needed = data;
 
-    return set_add(strcmp(kind, "layer") == 0 ? &needed->layers : &needed->blobs, hex, err);
+    return set_add(strcmp(kind, "layer") == 0 ? &needed->diff_ids : &needed->blobs, hex, err);
 }
 
 static int find_needed(const box_store *store, struct needed *needed, box_error **err)
@@ -110,10 +126,9 @@ static int find_needed(const box_store *store, struct needed *needed, box_error 
         r = box_store_each_need(store, need_lease, needed, err);
     if (r < 0)
         return r;
-    if (needed->blobs.n)
-        qsort(needed->blobs.items, needed->blobs.n, sizeof(*needed->blobs.items), compare);
-    if (needed->layers.n)
-        qsort(needed->layers.items, needed->layers.n, sizeof(*needed->layers.items), compare);
+    set_sort(&needed->blobs);
+    set_sort(&needed->layers);
+    set_sort(&needed->diff_ids);
     return 0;
 }
 
@@ -153,14 +168,12 @@ static int collect_blobs(const box_store *store, const struct needed *needed, bo
     return 0;
 }
 
-static bool parse_layer_name(const char *name, struct box_digest *digest)
+static bool is_needed(const struct needed *needed, const char *layer)
 {
-    char text[BOX_DIGEST_TEXT] = "sha256:";
+    char hex[BOX_STORE_HEX];
 
-    if (strlen(name) != BOX_STORE_HEX - 1)
-        return false;
-    strcat(text, name);
-    return box_digest_parse(text, digest, NULL) == 0;
+    snprintf(hex, sizeof(hex), "%.64s", layer);
+    return set_has(&needed->layers, layer) || set_has(&needed->diff_ids, hex);
 }
 
 /* Renames into the workplace what is not needed. A layer that is being made has a lease, and so is needed. */
@@ -175,9 +188,9 @@ static int collect_layers(struct box_store_work *work, const struct needed *need
     for (struct dirent *e = readdir(dir); e; e = readdir(dir)) {
         struct box_layer_record record = {0};
         struct box_digest diff_id, *slot;
-        if (!parse_layer_name(e->d_name, &diff_id) || set_has(&needed->layers, e->d_name))
+        if (!box_layer_name_parse(e->d_name, &diff_id) || is_needed(needed, e->d_name))
             continue;
-        box_store_find_layer(store, &diff_id, &record, NULL);
+        box_store_look_at_layer(store, e->d_name, &record, NULL);
         if (renameat(store->layersfd, e->d_name, work->fd, e->d_name) < 0)
             return box_fail_sys(err, "rename", e->d_name, "cannot remove a layer");
         freed->layers++;
@@ -275,7 +288,7 @@ static int check_blobs(struct check *check, box_error **err)
         size_t length;
         if (!path)
             return box_fail_nomem(err);
-        if (parse_layer_name(e->d_name, &digest) &&
+        if (strlen(e->d_name) == BOX_STORE_HEX - 1 && box_layer_name_parse(e->d_name, &digest) &&
             box_store_read_blob(check->store, &digest, &data, &length, &why) < 0)
             damage(check, path, box_error_message(why));
     }
@@ -300,18 +313,17 @@ static int count_tree(int dirfd, uint64_t *entries, unsigned depth)
     return 0;
 }
 
-static int check_layer(struct check *check, const struct box_digest *diff_id, box_error **err)
+static int check_layer(struct check *check, const char *name, box_error **err)
 {
     struct box_layer_record record;
-    char hex[BOX_DIGEST_TEXT];
     uint64_t entries = 0;
-    int r = box_store_find_layer(check->store, diff_id, &record, err);
-    _free_ char *path = box_strf("layers/%s", box_digest_hex(diff_id, hex));
-    _free_ char *diff = path ? box_strf("%s/diff", hex) : NULL;
+    int r = box_store_look_at_layer(check->store, name, &record, err);
+    _free_ char *path = box_strf("layers/%s", name);
+    _free_ char *diff = box_strf("%s/diff", name);
 
     if (r < 0)
         return r;
-    if (!diff)
+    if (!path || !diff)
         return box_fail_nomem(err);
     if (r == 0) {
         damage(check, path,
@@ -333,11 +345,9 @@ static int check_layers(struct check *check, box_error **err)
 
     if (!dir)
         return box_fail_sys(err, "opendir", check->store->root, "cannot read the store's layers");
-    for (struct dirent *e = readdir(dir); r == 0 && e; e = readdir(dir)) {
-        struct box_digest diff_id;
-        if (parse_layer_name(e->d_name, &diff_id))
-            r = check_layer(check, &diff_id, err);
-    }
+    for (struct dirent *e = readdir(dir); r == 0 && e; e = readdir(dir))
+        if (box_layer_name_parse(e->d_name, NULL))
+            r = check_layer(check, e->d_name, err);
     return r;
 }
 

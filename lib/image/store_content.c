@@ -65,6 +65,71 @@ int box_store_publish_blob(struct box_store_work *work, const struct box_digest 
     return box_dir_sync(work->store->blobsfd, err);
 }
 
+/* ---- Names of layers ---- */
+
+int box_layer_chain(const struct box_digest *parent, const struct box_digest *diff_id,
+                    struct box_digest *chain, box_error **err)
+{
+    char text[2 * BOX_DIGEST_TEXT + 1], diff[BOX_DIGEST_TEXT];
+
+    if (!parent->algorithm) {
+        *chain = *diff_id;
+        return 0;
+    }
+    box_digest_format(parent, text);
+    strcat(strcat(text, " "), box_digest_format(diff_id, diff));
+    return box_digest_data(BOX_SHA256, text, strlen(text), chain, err);
+}
+
+int box_layer_ids(const struct box_digest *diff_ids, size_t n, struct box_layer_id **out, box_error **err)
+{
+    _free_ struct box_layer_id *ids = calloc(n ? n : 1, sizeof(*ids));
+
+    if (!ids)
+        return box_fail_nomem(err);
+    for (size_t i = 0; i < n; i++) {
+        ids[i].diff_id = diff_ids[i];
+        int r = i ? box_layer_chain(&ids[i - 1].parent, &ids[i - 1].diff_id, &ids[i].parent, err) : 0;
+        if (r < 0)
+            return r;
+    }
+    *out = box_take(ids);
+    return 0;
+}
+
+bool box_layer_id_equal(const struct box_layer_id *a, const struct box_layer_id *b)
+{
+    if (!box_digest_equal(&a->diff_id, &b->diff_id) || !a->parent.algorithm != !b->parent.algorithm)
+        return false;
+    return !a->parent.algorithm || box_digest_equal(&a->parent, &b->parent);
+}
+
+char *box_layer_name(const struct box_layer_id *id, bool inherits, char out[BOX_LAYER_NAME])
+{
+    char diff[BOX_DIGEST_TEXT], parent[BOX_DIGEST_TEXT] = "0000000000000000";
+
+    box_digest_hex(&id->diff_id, diff);
+    if (id->parent.algorithm)
+        box_digest_hex(&id->parent, parent);
+    if (inherits)
+        snprintf(out, BOX_LAYER_NAME, "%.64s-%.16s", diff, parent);
+    else
+        snprintf(out, BOX_LAYER_NAME, "%.64s", diff);
+    return out;
+}
+
+bool box_layer_name_parse(const char *name, struct box_digest *diff_id)
+{
+    char text[BOX_DIGEST_TEXT];
+    struct box_digest own;
+    size_t n = strlen(name);
+
+    if (n != 64 && (n != 64 + 1 + 16 || name[64] != '-' || strspn(name + 65, "0123456789abcdef") != 16))
+        return false;
+    snprintf(text, sizeof(text), "sha256:%.64s", name);
+    return box_digest_parse(text, diff_id ? diff_id : &own, NULL) == 0;
+}
+
 /* ---- Layers ---- */
 
 static int parse_record(const char *text, size_t length, struct box_layer_record *record, char boot[40],
@@ -92,25 +157,34 @@ static int parse_record(const char *text, size_t length, struct box_layer_record
 
 /* A layer that cannot be read is not there: it will be made anew, and whoever holds it open keeps what it
  * has. */
-int box_store_find_layer(const box_store *store, const struct box_digest *diff_id,
-                         struct box_layer_record *record, box_error **err)
+int box_store_look_at_layer(const box_store *store, const char *name, struct box_layer_record *record,
+                            box_error **err)
 {
-    char hex[BOX_DIGEST_TEXT], boot[40] = "";
     struct box_layer_record own;
     _free_ char *text = NULL;
+    char boot[40] = "";
     size_t length = 0;
-    _close_ int fd = openat(store->layersfd, box_digest_hex(diff_id, hex),
-                            O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    _close_ int fd = openat(store->layersfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
     if (fd < 0 && errno == ENOENT)
         return 0;
     if (fd < 0)
-        return box_fail_sys(err, "open", hex, "cannot open a layer of the store");
+        return box_fail_sys(err, "open", name, "cannot open a layer of the store");
     bool durable = faccessat(fd, DURABLE, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
     if (box_file_read(fd, RECORD, RECORD_MAX, &text, &length, NULL) < 0 ||
         parse_record(text, length, record ? record : &own, boot, NULL) < 0)
         return 0;
     return durable || (boot[0] && strcmp(boot, store->boot) == 0);
+}
+
+int box_store_find_layer(const box_store *store, const struct box_layer_id *id, char name[BOX_LAYER_NAME],
+                         struct box_layer_record *record, box_error **err)
+{
+    char own[BOX_LAYER_NAME];
+
+    name = name ? name : own;
+    int r = box_store_look_at_layer(store, box_layer_name(id, true, name), record, err);
+    return r ? r : box_store_look_at_layer(store, box_layer_name(id, false, name), record, err);
 }
 
 static void lock_name(const struct box_digest *diff_id, char out[BOX_DIGEST_TEXT + sizeof(LOCK_SUFFIX)])
@@ -148,62 +222,82 @@ static int write_record(int dirfd, const box_store *store, const struct box_laye
     return box_file_replace(dirfd, RECORD, text, strlen(text), 0600, BOX_FILE_NO_SYNC, err);
 }
 
-int box_store_publish_layer(struct box_store_work *work, const struct box_digest *diff_id,
+static int open_in_work(struct box_store_work *work, const char *from, box_error **err)
+{
+    int fd = openat(work->fd, from, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    return fd < 0 ? box_fail_sys(err, "open", from, "cannot open an unpacked layer") : fd;
+}
+
+int box_store_write_record(struct box_store_work *work, const char *from,
+                           const struct box_layer_record *record, box_error **err)
+{
+    _close_ int fd = open_in_work(work, from, err);
+
+    return fd < 0 ? fd : write_record(fd, work->store, record, err);
+}
+
+int box_store_read_record(struct box_store_work *work, const char *from, struct box_layer_record *record,
+                          box_error **err)
+{
+    _close_ int fd = open_in_work(work, from, err);
+    _free_ char *text = NULL;
+    char boot[40];
+    size_t length = 0;
+    int r = fd < 0 ? fd : box_file_read(fd, RECORD, RECORD_MAX, &text, &length, err);
+
+    return r < 0 ? r : parse_record(text, length, record, boot, err);
+}
+
+int box_store_publish_layer(struct box_store_work *work, const char *from, const char *name,
                             const struct box_layer_record *record, box_error **err)
 {
     const box_store *store = work->store;
-    char hex[BOX_DIGEST_TEXT], stale[BOX_DIGEST_TEXT + 8];
-    _close_ int dirfd = openat(work->fd, box_digest_hex(diff_id, hex), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    char stale[BOX_LAYER_NAME + sizeof(".stale")];
+    int r = box_store_write_record(work, from, record, err);
 
-    if (dirfd < 0)
-        return box_fail_sys(err, "open", hex, "cannot open an unpacked layer");
-    int r = write_record(dirfd, store, record, err);
     if (r < 0)
         return r;
     /* What an earlier boot left unsynced, or what is damaged, goes out of the way. */
-    snprintf(stale, sizeof(stale), "%s.stale", hex);
-    if (renameat(store->layersfd, hex, work->fd, stale) < 0 && errno != ENOENT)
-        return box_fail_sys(err, "rename", hex, "cannot take a damaged layer out of the store");
-    if (renameat(work->fd, hex, store->layersfd, hex) < 0)
-        return box_fail_sys(err, "rename", hex, "cannot put a layer into the store");
+    snprintf(stale, sizeof(stale), "%s.stale", name);
+    if (renameat(store->layersfd, name, work->fd, stale) < 0 && errno != ENOENT)
+        return box_fail_sys(err, "rename", name, "cannot take a damaged layer out of the store");
+    if (renameat(work->fd, from, store->layersfd, name) < 0)
+        return box_fail_sys(err, "rename", name, "cannot put a layer into the store");
     return 0;
 }
 
-static int mark_durable(const box_store *store, const struct box_digest *diff_id, box_error **err)
+static int mark_durable(const box_store *store, const char *name, box_error **err)
 {
-    char hex[BOX_DIGEST_TEXT];
-    _close_ int dirfd =
-        openat(store->layersfd, box_digest_hex(diff_id, hex), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    _close_ int dirfd = openat(store->layersfd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
     if (dirfd < 0)
-        return box_fail_sys(err, "open", hex, "a layer of the store has vanished");
+        return box_fail_sys(err, "open", name, "a layer of the store has vanished");
     _close_ int fd = openat(dirfd, DURABLE, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
     if (fd < 0 || fsync(dirfd) < 0)
-        return box_fail_sys(err, fd < 0 ? "open" : "fsync", hex, "cannot mark a layer as synced");
+        return box_fail_sys(err, fd < 0 ? "open" : "fsync", name, "cannot mark a layer as synced");
     return 0;
 }
 
-static bool all_durable(const box_store *store, const struct box_digest *diff_ids, size_t n)
+static bool all_durable(const box_store *store, char (*names)[BOX_LAYER_NAME], size_t n)
 {
     for (size_t i = 0; i < n; i++) {
-        char path[BOX_DIGEST_TEXT + sizeof("/" DURABLE)];
-        box_digest_hex(&diff_ids[i], path);
-        strcat(path, "/" DURABLE);
+        char path[BOX_LAYER_NAME + sizeof("/" DURABLE)];
+        snprintf(path, sizeof(path), "%s/" DURABLE, names[i]);
         if (faccessat(store->layersfd, path, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
             return false;
     }
     return true;
 }
 
-int box_store_make_durable(const box_store *store, const struct box_digest *diff_ids, size_t n,
-                           box_error **err)
+int box_store_make_durable(const box_store *store, char (*names)[BOX_LAYER_NAME], size_t n, box_error **err)
 {
-    if (all_durable(store, diff_ids, n))
+    if (all_durable(store, names, n))
         return 0;
     if (syncfs(store->layersfd) < 0)
         return box_fail_sys(err, "syncfs", store->root, "cannot write the store to disk");
     for (size_t i = 0; i < n; i++) {
-        int r = mark_durable(store, &diff_ids[i], err);
+        int r = mark_durable(store, names[i], err);
         if (r < 0)
             return r;
     }

@@ -167,6 +167,8 @@ static int unpack_all(struct unpack *u, box_error **err)
     u->entry.path = NULL;
     if (r == 0)
         r = drain(u, err);
+    if (r == 0)
+        r = unpack_flush_implicit(u, err);
     return r < 0 ? r : unpack_settle(u, NULL, err);
 }
 

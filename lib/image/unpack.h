@@ -11,7 +11,8 @@
  * - ".wh.NAME" becomes overlay's whiteout, a character device 0/0; where this layer has a directory NAME,
  * that one becomes opaque instead. ".wh..wh..opq" makes its directory opaque. An archive's own device 0/0 is
  * refused.
- * - Directories that the archive does not list are made, 0755 and root's.
+ * - Directories that the archive does not list are made, 0755 and root's, and written down, so that they can
+ * be given what the layers below have for them (layer_inherit.c).
  * - Kept are mode with set-uid, set-gid and sticky bits, time of modification, and the extended attributes
  * "user.*" without "user.overlay.*". A privileged caller keeps owners, device nodes and "security.capability"
  * too. All other attributes are left out: trusted.*, system.*, security.* say something about the host that
@@ -27,8 +28,12 @@
 
 struct box_unpack {
     bool privileged;
-    const box_image_limits *limits;           /* no field is 0 */
-    uint64_t compressed;                      /* bytes that the stream was compressed to, for the ratio */
+    const box_image_limits *limits; /* no field is 0 */
+    uint64_t compressed;            /* bytes that the stream was compressed to, for the ratio */
+    /* Gets a record for each directory that is made without being listed: "+", its inode's number, a space,
+     * its path, a NUL; and "-", the number, " ", NUL for one that is listed later after all. -1: none is
+     * wanted. */
+    int implicitfd;
     int (*tick)(void *data, box_error **err); /* called at each entry and piece of data; may be NULL */
     void *tick_data;
 };

@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/xattr.h>
 #include <unistd.h>
@@ -254,14 +255,15 @@ static int set_directory_metadata(struct unpack *u, int fd, box_error **err)
 
 static int make_directory(struct unpack *u, const char *leaf, box_error **err)
 {
-    bool whiteout = false;
+    bool whiteout = false, existed = false;
     struct stat st;
     int r = 0;
 
     if (mkdirat(u->parentfd, leaf, 0700) < 0) {
         if (errno != EEXIST || fstatat(u->parentfd, leaf, &st, AT_SYMLINK_NOFOLLOW) < 0)
             return unpack_fail_sys(u, "mkdirat", err, "cannot make the directory");
-        if (!S_ISDIR(st.st_mode)) {
+        existed = S_ISDIR(st.st_mode);
+        if (!existed) {
             r = unpack_clear(u, u->parentfd, leaf, &whiteout, err);
             if (r < 0)
                 return r;
@@ -276,6 +278,8 @@ static int make_directory(struct unpack *u, const char *leaf, box_error **err)
     if (fd < 0)
         return unpack_fail_sys(u, "openat", err, "cannot open the directory");
     r = whiteout ? unpack_set_opaque(u, fd, err) : 0;
+    if (r == 0 && existed)
+        r = unpack_note_implicit(u, st.st_ino, NULL, err);
     if (r == 0)
         r = set_directory_metadata(u, fd, err);
     if (r == 0)
@@ -428,27 +432,54 @@ static int make_whiteout(struct unpack *u, const char *name, box_error **err)
                   : unpack_set_opaque(u, fd, err);
 }
 
+/* Where this layer has no directory in the place of the whiteout's, there is nothing below for it to hide:
+ * tools that compare trees write such marks beside a file that took the place of a directory. */
+static bool is_moot(const struct unpack *u)
+{
+    char above[PATH_MAX];
+    const char *slash = strrchr(u->name, '/');
+
+    if (!slash)
+        return false;
+    snprintf(above, sizeof(above), "%.*s", (int)(slash - u->name), u->name);
+    int fd = box_resolve(u->rootfd, above, O_PATH | O_DIRECTORY, 0);
+    if (fd >= 0)
+        close(fd);
+    return fd == -ENOTDIR;
+}
+
+static int hide(struct unpack *u, const char *hidden, box_error **err)
+{
+    const char *leaf;
+
+    if (is_moot(u))
+        return 0;
+    int r = unpack_enter_parent(u, &leaf, err);
+    if (r < 0)
+        return r;
+    if (strcmp(leaf, OPAQUE_MARKER) == 0)
+        return make_opaque(u, err);
+    /* Other names of this kind are the marks of a file system that is no more. */
+    return box_after_prefix(hidden, WHITEOUT_PREFIX) ? 0 : make_whiteout(u, hidden, err);
+}
+
 /* ---- All of it ---- */
 
 int unpack_entry(struct unpack *u, box_error **err)
 {
-    const char *leaf, *hidden;
+    const char *leaf, *slash = strrchr(u->name, '/');
+    const char *hidden = box_after_prefix(slash ? slash + 1 : u->name, WHITEOUT_PREFIX);
     int r = check_owner(u, err);
 
     if (r < 0)
         return r;
     if (!*u->name)
         return make_root(u, err);
+    if (hidden)
+        return hide(u, hidden, err);
     r = unpack_enter_parent(u, &leaf, err);
     if (r < 0)
         return r;
-    hidden = box_after_prefix(leaf, WHITEOUT_PREFIX);
-    if (hidden) {
-        if (strcmp(leaf, OPAQUE_MARKER) == 0)
-            return make_opaque(u, err);
-        /* Other names of this kind are the marks of a file system that is no more. */
-        return box_after_prefix(hidden, WHITEOUT_PREFIX) ? 0 : make_whiteout(u, hidden, err);
-    }
     switch (u->entry.type) {
     case BOX_TAR_FILE:
         return make_file(u, leaf, err);

@@ -5,6 +5,7 @@
 #include <limits.h>
 #include <sys/stat.h>
 
+#include "base/buffer.h"
 #include "image/tar.h"
 #include "image/unpack.h"
 
@@ -34,6 +35,9 @@ struct unpack {
     /* From the outside in, each below the one before it. */
     struct unpack_pending *pending;
     size_t n_pending, pending_capacity;
+
+    struct box_buffer implicit; /* records that are still to be written */
+    bool has_implicit;
 };
 
 /* Errors about the entry at hand, which becomes the subject. */
@@ -61,6 +65,10 @@ int unpack_enter(struct unpack *u, const char *name, int fd, mode_t mode, struct
 /* Sets what is pending outside of the directory `path`, or everything when it is NULL. */
 int unpack_settle(struct unpack *u, const char *path, box_error **err);
 void unpack_forget(struct unpack *u);
+
+/* Writes down that a directory was not listed, or (path NULL) that it was after all. */
+int unpack_note_implicit(struct unpack *u, ino_t ino, const char *path, box_error **err);
+int unpack_flush_implicit(struct unpack *u, box_error **err);
 
 /* Takes away what stands in the place of the entry. *whiteout: it was one. */
 int unpack_clear(struct unpack *u, int dirfd, const char *leaf, bool *whiteout, box_error **err);

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/array.h"
+#include "base/file.h"
 #include "base/resolve.h"
 
 /* ---- What is pending ---- */
@@ -69,6 +70,7 @@ void unpack_forget(struct unpack *u)
     for (size_t i = 0; i < u->n_pending; i++)
         free(u->pending[i].path);
     free(u->pending);
+    box_buffer_free(&u->implicit);
     box_cleanup_close(&u->parentfd);
 }
 
@@ -135,6 +137,26 @@ static int fail_walk(struct unpack *u, int result, const char *path, box_error *
 
 static int enter(struct unpack *u, const char *path, box_error **err);
 
+int unpack_flush_implicit(struct unpack *u, box_error **err)
+{
+    if (!box_buffer_ok(&u->implicit))
+        return box_fail_nomem(err);
+    if (u->implicit.length && box_write_all(u->how->implicitfd, u->implicit.data, u->implicit.length) < 0)
+        return unpack_fail_sys(u, "write", err, "cannot write down a directory that is not listed");
+    box_buffer_clear(&u->implicit);
+    return 0;
+}
+
+int unpack_note_implicit(struct unpack *u, ino_t ino, const char *path, box_error **err)
+{
+    if (u->how->implicitfd < 0 || (!path && !u->has_implicit))
+        return 0;
+    u->has_implicit = true;
+    box_buffer_printf(&u->implicit, "%c%llu %s", path ? '+' : '-', (unsigned long long)ino, path ? path : "");
+    box_buffer_append(&u->implicit, "", 1);
+    return u->implicit.length < (64u << 10) ? 0 : unpack_flush_implicit(u, err);
+}
+
 /* Makes a directory that the archive did not list. Its own parent is entered first, so that its time is kept.
  */
 static int make_missing(struct unpack *u, const char *path, box_error **err)
@@ -162,10 +184,15 @@ static int make_missing(struct unpack *u, const char *path, box_error **err)
         return fail_walk(u, fd, path, err);
     close(fd);
     u->record->entries += made.count;
-    if (!whiteout)
-        return 0;
     _close_ int dir = open_dir(u, path);
-    return dir < 0 ? fail_walk(u, dir, path, err) : unpack_set_opaque(u, dir, err);
+    if (dir < 0)
+        return fail_walk(u, dir, path, err);
+    if (whiteout)
+        return unpack_set_opaque(u, dir, err);
+    if (made.count == 0)
+        return 0;
+    return fstat(dir, &st) < 0 ? unpack_fail_sys(u, "fstat", err, "cannot look at a directory")
+                               : unpack_note_implicit(u, st.st_ino, room, err);
 }
 
 /* Makes a directory the one at hand. */

@@ -1,97 +1,21 @@
 /* Opening a file of a hostile root: as a regular file, inside the root, of bounded size.
  *
- * For a root in one piece the in-root resolver does it. For layers that are not mounted, the overlay's own
- * rules are followed by hand, a component at a time: the first layer that has a name decides; a whiteout (a
- * character device 0/0) or anything that is no directory hides what lies below; an opaque directory ends the
- * search in lower layers. Links are read and walked in the union, never by the kernel, so none leads out. */
+ * For a root in one piece the in-root resolver does it. Layers that are not mounted are walked by hand, a
+ * component at a time: links are read and followed in the union, never by the kernel, so none leads out. */
 #include "spec/users_files.h"
 
 #include <fcntl.h>
 #include <limits.h>
-#include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
-#include <sys/xattr.h>
 
 #include "base/cleanup.h"
 #include "base/resolve.h"
+#include "spec/layers.h"
 #include "spec/users.h"
 
 #define LINKS_MAX 40
-
-/* A name as it was found in the union: what it is, and an fd of the directory of the layer that has it. */
-struct found {
-    int dirfd;
-    struct stat st;
-};
-
-static bool is_whiteout(const struct stat *st)
-{
-    return S_ISCHR(st->st_mode) && st->st_rdev == makedev(0, 0);
-}
-
-/* Whether the directory hides all layers below it. O_PATH descriptors have no xattrs, so it is opened. */
-static bool is_opaque(int dirfd)
-{
-    static const char *const names[] = {"trusted.overlay.opaque", "user.overlay.opaque"};
-    _close_ int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    char value = 0;
-
-    for (size_t i = 0; fd >= 0 && i < BOX_ARRAY(names); i++)
-        if (fgetxattr(fd, names[i], &value, 1) == 1 && value == 'y')
-            return true;
-    return false;
-}
-
-enum step { STEP_FOUND, STEP_BELOW, STEP_HIDDEN };
-
-/* Looks for path (relative, no links in it in the union) in one layer. STEP_BELOW: this layer says nothing
- * about it; STEP_HIDDEN: it says that there is none. */
-static int look_in_layer(int layer, const char *path, struct found *found)
-{
-    _close_ int dir = openat(layer, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
-    bool opaque = false;
-
-    while (dir >= 0) {
-        char name[NAME_MAX + 1];
-        size_t n = strcspn(path, "/");
-        bool last = path[n] == '\0';
-        struct stat st;
-
-        memcpy(name, path, n);
-        name[n] = '\0';
-        if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-            return errno != ENOENT ? -errno : opaque ? STEP_HIDDEN : STEP_BELOW;
-        if (is_whiteout(&st) || (!last && !S_ISDIR(st.st_mode)))
-            return STEP_HIDDEN;
-        if (last) {
-            found->dirfd = box_take_fd(&dir);
-            found->st = st;
-            return STEP_FOUND;
-        }
-        int next = openat(dir, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-        if (next < 0)
-            return -errno;
-        close(dir);
-        dir = next;
-        opaque = opaque || is_opaque(dir);
-        path += n + 1;
-    }
-    return -errno;
-}
-
-static int look(const struct users_root *root, const char *path, struct found *found)
-{
-    for (size_t i = 0; i < root->n_layers; i++) {
-        int r = look_in_layer(root->layers[i], path, found);
-        if (r == STEP_FOUND || r < 0)
-            return r;
-        if (r == STEP_HIDDEN)
-            break;
-    }
-    return -ENOENT;
-}
 
 /* Takes the last component off a path such as "etc/ssl"; that of "" is "" again. */
 static void climb(char *path)
@@ -116,7 +40,8 @@ static int descend(char path[PATH_MAX], const char *name, size_t n)
 
 /* Puts a link's target in front of what is still to be walked, and leaves in `path` the directory that the
  * target starts from. */
-static int follow(const struct found *link, char path[PATH_MAX], char rest[PATH_MAX], const char *left)
+static int follow(const struct box_layers_found *link, char path[PATH_MAX], char rest[PATH_MAX],
+                  const char *left)
 {
     char target[PATH_MAX], joined[PATH_MAX];
     const char *slash = strrchr(path, '/');
@@ -161,8 +86,8 @@ static int open_in_layers(const struct users_root *root, const char *wanted)
             return r;
         at += n;
 
-        struct found found = {.dirfd = -1};
-        r = look(root, path, &found);
+        struct box_layers_found found = {.dirfd = -1};
+        r = box_layers_find(root->layers, root->n_layers, path, &found);
         _close_ int dirfd = found.dirfd;
         if (r < 0)
             return r;

@@ -250,6 +250,115 @@ Test(load, a_name_that_is_none_is_left_out)
     cr_assert_eq(blobs_there(), 2u);
 }
 
+/* ---- Directories that a layer does not list ---- */
+
+static struct tarball tar_of(const struct tarball_member *members, size_t n)
+{
+    struct tarball tar = {0};
+
+    for (size_t i = 0; i < n; i++)
+        tarball_put(&tar, &members[i]);
+    tarball_end(&tar);
+    return tar;
+}
+#define TAR(...)                                         \
+    tar_of((const struct tarball_member[]){__VA_ARGS__}, \
+           sizeof((const struct tarball_member[]){__VA_ARGS__}) / sizeof(struct tarball_member))
+
+static void mode_is(const char *name, const char *path, unsigned mode, uid_t uid, time_t mtime)
+{
+    box_image *image = NULL;
+    char **dirs = NULL, whole[400];
+    struct stat st;
+
+    cr_assert_eq(box_image_open(store, name, &image, &err), 0, "%s", box_error_message(err));
+    cr_assert_eq(box_image_layer_dirs(image, &dirs, NULL), 0);
+    snprintf(whole, sizeof(whole), "%s/%s", dirs[0], path);
+    cr_assert_eq(lstat(whole, &st), 0, "%s", whole);
+    cr_assert_eq(st.st_mode & 07777, mode, "%s has mode %o", path, st.st_mode);
+    if (geteuid() == 0)
+        cr_assert_eq(st.st_uid, uid, "%s has owner %u", path, st.st_uid);
+    if (mtime)
+        cr_assert_eq(st.st_mtim.tv_sec, mtime, "%s has time %ld", path, (long)st.st_mtim.tv_sec);
+    box_strings_free(dirs);
+    box_image_free(image);
+}
+
+Test(load, a_directory_that_a_layer_does_not_list_is_as_in_the_layers_below)
+{
+    struct tarball lowest = TAR({.name = "tmp", .type = '5', .mode = 01777, .mtime = 11},
+                                {.name = "srv", .type = '5', .mode = 02775, .uid = 7, .mtime = 22},
+                                {.name = "srv/deep", .type = '5', .mode = 0700, .uid = 8, .mtime = 33},
+                                {.name = "listed", .type = '5', .mode = 0700},
+                                {.name = "gone", .type = '5', .mode = 0700, .uid = 9});
+    struct tarball middle = TAR({.name = "srv/deep/x", .data = "x", .size = 1}, {.name = ".wh.gone"});
+    struct tarball upper =
+        TAR({.name = "tmp/f", .data = "x", .size = 1}, {.name = "srv/deep/.wh.x"},
+            {.name = "gone/f", .data = "x", .size = 1}, {.name = "new/f", .data = "x", .size = 1},
+            {.name = "listed/f", .data = "x", .size = 1},
+            {.name = "listed", .type = '5', .mode = 0711, .uid = 3});
+    struct layout l;
+
+    layout_begin(&l, "a");
+    layout_layer(&l, &lowest);
+    layout_layer(&l, &middle);
+    layout_layer(&l, &upper);
+    layout_image(&l, "app:1", "");
+    layout_end(&l);
+    loads("a");
+    mode_is("app:1", "tmp", 01777, 0, 11);
+    mode_is("app:1", "srv", 02775, 7, 22);
+    mode_is("app:1", "srv/deep", 0700, 8, 33);
+    mode_is("app:1", "gone", 0755, 0, 0);
+    mode_is("app:1", "new", 0755, 0, 0);
+    mode_is("app:1", "listed", 0711, 3, 0);
+    cr_assert_eq(box_store_verify(store, NULL, NULL, &err), 0, "%s", box_error_message(err));
+    cr_assert_eq(layers_there(), 3u);
+    loads("a");
+    cr_assert_eq(layers_there(), 3u);
+    cr_assert_eq(box_store_collect(store, NULL, &err), 0);
+    cr_assert_eq(layers_there(), 3u);
+    cr_assert_eq(box_image_remove(store, "app:1", 0, NULL, NULL, &err), 0);
+    cr_assert_eq(layers_there(), 0u);
+    tarball_free(&lowest);
+    tarball_free(&middle);
+    tarball_free(&upper);
+}
+
+Test(load, a_layer_that_takes_something_over_is_unpacked_for_each_stack_that_it_lies_on)
+{
+    struct tarball one = TAR({.name = "d", .type = '5', .mode = 0700}),
+                   two = TAR({.name = "d", .type = '5', .mode = 0711}),
+                   upper = TAR({.name = "d/f", .data = "x", .size = 1});
+    struct layout l;
+
+    layout_begin(&l, "a");
+    layout_layer(&l, &upper);
+    layout_image(&l, "alone:1", "");
+    layout_end(&l);
+    loads("a");
+    layout_begin(&l, "b");
+    layout_layer(&l, &one);
+    layout_layer(&l, &upper);
+    layout_image(&l, "one:1", "");
+    layout_layer(&l, &two);
+    layout_layer(&l, &upper);
+    layout_image(&l, "two:1", "");
+    layout_end(&l);
+    loads("b");
+    mode_is("one:1", "d", 0700, 0, 0);
+    mode_is("two:1", "d", 0711, 0, 0);
+    mode_is("alone:1", "d", 0755, 0, 0);
+    cr_assert_eq(box_store_verify(store, NULL, NULL, &err), 0, "%s", box_error_message(err));
+    cr_assert_eq(box_image_remove(store, "alone:1", 0, NULL, NULL, &err), 0);
+    mode_is("two:1", "d", 0711, 0, 0);
+    cr_assert_eq(box_image_remove(store, "two:1", 0, NULL, NULL, &err), 0);
+    mode_is("one:1", "d", 0700, 0, 0);
+    tarball_free(&one);
+    tarball_free(&two);
+    tarball_free(&upper);
+}
+
 /* ---- docker save ---- */
 
 static void put_docker(const char *file, const char *names)

@@ -417,6 +417,22 @@ Test(unpack, a_directory_beside_its_own_whiteout_is_opaque)
     cr_assert(!is_opaque("c/implicit"));
 }
 
+Test(unpack, a_whiteout_below_what_is_no_directory_any_more_is_moot)
+{
+    put("a", .data = "file", .size = 4);
+    put("a/.wh.x", .size = 0);
+    put("a/b/.wh..wh..opq", .size = 0);
+    put(".wh.c", .size = 0);
+    put("c/.wh.x", .size = 0);
+    put("d/.wh.x", .size = 0);
+    put("d", .data = "file", .size = 4);
+    unpacks();
+    cr_assert_str_eq(text_of("a"), "file");
+    cr_assert(is_whiteout("c"));
+    cr_assert_str_eq(text_of("d"), "file");
+    cr_assert_eq(record.entries, 3u);
+}
+
 Test(unpack, other_marks_of_aufs_are_left_out)
 {
     put(".wh..wh.plnk", .type = '5');

@@ -87,7 +87,8 @@ static inline int unpack_raw(void)
     box_image_limits l = box_image_limits_or_default(&limits);
     struct box_unpack how = {.privileged = is_root() && !unprivileged,
                              .limits = &l,
-                             .compressed = compressed ? compressed : tar.length};
+                             .compressed = compressed ? compressed : tar.length,
+                             .implicitfd = -1};
 
     snprintf(out, sizeof(out), "layer%u", outs++);
     put_dir(out);

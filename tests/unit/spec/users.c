@@ -64,6 +64,7 @@ static void fails(const char *text, int code, const char *says)
 {
     _cleanup_(box_error) box_error *e = NULL;
 
+    box_users_found_clear(&found);
     found.name = (char *)"untouched?";
     cr_assert_eq(box_users_lookup(scratch_fd, text, &found, &e), code, "%s: %s", text, box_error_message(e));
     cr_assert_not_null(strstr(box_error_message(e), says), "%s: %s", text, box_error_message(e));
