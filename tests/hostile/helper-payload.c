@@ -231,6 +231,11 @@ static void spy(const char *pid)
     printf("spy cwd %s: %s\n", pid, name_of(readlink(path, link, sizeof(link))));
     long r = ptrace(PTRACE_SEIZE, atoi(pid), 0, 0);
     printf("spy trace %s: %s\n", pid, name_of(r));
+    if (r == 0) { /* let it go: who is traced when it dies cannot be reaped by its parent */
+        ptrace(PTRACE_INTERRUPT, atoi(pid), 0, 0);
+        waitpid(atoi(pid), NULL, __WALL);
+        ptrace(PTRACE_DETACH, atoi(pid), 0, 0);
+    }
     fflush(stdout);
 }
 
