@@ -103,6 +103,10 @@ enum box_lock { BOX_LOCK_SHARED, BOX_LOCK_EXCLUSIVE };
  * noticed: a lock that is held is always on the file that has the name. */
 int box_lock_take(int dirfd, const char *name, enum box_lock kind, struct box_deadline deadline,
                   box_error **err);
+/* The same for a lock file that goes when what it guards goes: a missing one is not made, which would be in the
+ * way of whoever is removing, but BOX_ENOTFOUND. */
+int box_lock_take_existing(int dirfd, const char *name, enum box_lock kind, struct box_deadline deadline,
+                           box_error **err);
 /* Removes the lock file and lets go; for the exclusive holder. */
 void box_lock_remove(int dirfd, const char *name, int fd);
 

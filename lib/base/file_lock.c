@@ -43,16 +43,14 @@ static int lock_until(int fd, enum box_lock kind, struct box_deadline deadline)
     }
 }
 
-int box_lock_take(int dirfd, const char *name, enum box_lock kind, struct box_deadline deadline,
-                  box_error **err)
+static int take(int dirfd, const char *name, int make, enum box_lock kind, struct box_deadline deadline, box_error **err)
 {
     /* For reading is enough for flock(2), except on NFS; so a shared lock can be had on a read-only file
      * system. */
     int access_mode = kind == BOX_LOCK_EXCLUSIVE ? O_RDWR : O_RDONLY;
 
     for (;;) {
-        _close_ int fd =
-            openat(dirfd, name, access_mode | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0600);
+        _close_ int fd = openat(dirfd, name, access_mode | make | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0600);
         if (fd < 0)
             return box_fail_sys(err, "open", name, "open the lock file");
         if (lock_until(fd, kind, deadline) < 0) {
@@ -66,6 +64,18 @@ int box_lock_take(int dirfd, const char *name, enum box_lock kind, struct box_de
         if (is_current(dirfd, name, fd))
             return box_take_fd(&fd);
     }
+}
+
+int box_lock_take(int dirfd, const char *name, enum box_lock kind, struct box_deadline deadline,
+                  box_error **err)
+{
+    return take(dirfd, name, O_CREAT, kind, deadline, err);
+}
+
+int box_lock_take_existing(int dirfd, const char *name, enum box_lock kind, struct box_deadline deadline,
+                           box_error **err)
+{
+    return take(dirfd, name, 0, kind, deadline, err);
 }
 
 void box_lock_remove(int dirfd, const char *name, int fd)

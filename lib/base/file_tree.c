@@ -18,6 +18,7 @@
 #define COPY_CHUNK (64 * 1024)
 #define MAX_DEPTH  16
 #define MAX_PASSES 100000
+#define MAX_FILLED 100 /* times that a directory may have been filled again when it is to go */
 
 /* Copies [*at, end) by hand, or as far as from goes. */
 static int copy_by_hand(int from, int to, off_t *at, off_t end)
@@ -248,6 +249,14 @@ static void remove_entry(struct removal *r, int dirfd, const char *name, unsigne
         r->top = fd;
     empty_dir(r, fd, name, depth);
     result = unlink_one(r, dirfd, name, AT_REMOVEDIR);
+    /* Something came in after the last look. */
+    for (unsigned filled = 0; result == -ENOTEMPTY && r->result == 0 && filled < MAX_FILLED; filled++) {
+        if ((fd = open_dir(dirfd, name)) < 0)
+            break;
+        r->top = depth == 0 ? fd : r->top;
+        empty_dir(r, fd, name, depth);
+        result = unlink_one(r, dirfd, name, AT_REMOVEDIR);
+    }
     if (result < 0)
         note(r, -result, "rmdir", name, "remove a directory");
 }

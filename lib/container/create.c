@@ -263,7 +263,9 @@ static int begin(box_container *c, int all, const char *temporary, box_error **e
     if (mkdirat(all, temporary, 0700) < 0)
         return box_fail_sys(err, "mkdirat", temporary, "make the container");
     c->dir = openat(all, temporary, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    return c->dir < 0 ? box_fail_sys(err, "openat", temporary, "make the container") : container_lock(c, err);
+    if (c->dir < 0)
+        return box_fail_sys(err, "openat", temporary, "make the container");
+    return box_lock_take(c->dir, "lock", BOX_LOCK_EXCLUSIVE, box_deadline_in_ms(0), err);
 }
 
 int box_container_create(struct box_store *store, const char *name, struct box_image *image, const box_spec *spec,

@@ -183,6 +183,16 @@ void container_forget_run(box_container *c)
     c->host_lock = -1;
 }
 
+/* One that was to be removed at its end, and was, by somebody who noticed sooner. */
+static int finished_by_another(box_container *c)
+{
+    if (c->process && box_process_wait(c->process, 1000, NULL) >= 0)
+        container_set_ending(c, box_process_ending(c->process));
+    c->finished = container_now();
+    container_clear_run(&c->run);
+    return 0;
+}
+
 int container_finish(box_container *c, box_error **err)
 {
     /* A host that is still there finishes it itself: give it the time. */
@@ -190,7 +200,12 @@ int container_finish(box_container *c, box_error **err)
     while (container_host_alive(c) && !box_deadline_passed(deadline))
         box_deadline_sleep(deadline, 2 * BOX_MS);
 
-    _close_ int lock = container_lock(c, err);
+    _cleanup_(box_error) box_error *own = NULL;
+    _close_ int lock = container_lock(c, &own);
+    if (lock == BOX_ENOTFOUND && (c->flags & BOX_CONTAINER_AUTO_REMOVE))
+        return finished_by_another(c);
+    if (lock < 0 && err)
+        *err = box_take(own);
     if (lock < 0)
         return lock;
     int r = container_load_run(c, err);

@@ -24,7 +24,15 @@ int64_t container_now(void)
 
 int container_lock(box_container *c, box_error **err)
 {
-    return box_lock_take(c->dir, "lock", BOX_LOCK_EXCLUSIVE, box_deadline_in_ms(LOCK_WAIT_MS), err);
+    _cleanup_(box_error) box_error *own = NULL;
+    int lock = box_lock_take_existing(c->dir, "lock", BOX_LOCK_EXCLUSIVE, box_deadline_in_ms(LOCK_WAIT_MS), &own);
+
+    if (lock == BOX_ENOTFOUND)
+        return box_fail_with(err, &(struct box_fail_info){.code = BOX_ENOTFOUND, .subject = c->name},
+                             "container %s has been removed", c->name);
+    if (lock < 0 && err)
+        *err = box_take(own);
+    return lock;
 }
 
 int container_run_dir(const box_container *c, box_error **err)

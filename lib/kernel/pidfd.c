@@ -22,6 +22,8 @@
 #include "kernel/smallfile.h"
 
 #define PIDFS_MAGIC          0x50494446
+#define RELEASE_WAIT_MS      200
+#define RELEASE_PAUSE        (BOX_MS / 20)
 #define SIGNAL_PROCESS_GROUP 4u /* PIDFD_SIGNAL_PROCESS_GROUP, 6.9 */
 #ifndef P_PIDFD
 #define P_PIDFD 3
@@ -233,15 +235,22 @@ static box_pidfd_status decode_siginfo(const siginfo_t *si)
         .known = true, .code = -1, .signal = si->si_status, .core_dumped = si->si_code == CLD_DUMPED};
 }
 
-/* Somebody else waited for it, or it never was ours. */
+/* Somebody else waited for it, or it never was ours. A pidfd becomes readable a moment before the kernel lets the
+ * process go and writes its status down: while it still answers, and without a status, that moment is on. */
 static int status_of_stranger(int pidfd, box_pidfd_status *status, box_error **err)
 {
+    struct box_deadline deadline = box_deadline_in_ms(RELEASE_WAIT_MS);
     box_pidfd_info info;
 
     *status = (box_pidfd_status){.code = -1};
-    if (box_pidfd_get_info(pidfd, &info, NULL) == 0 && info.has_exit) {
-        *status = info.status;
-        return 0;
+    while (box_pidfd_get_info(pidfd, &info, NULL) == 0) {
+        if (info.has_exit) {
+            *status = info.status;
+            return 0;
+        }
+        if ((info.has_ids && info.ppid != getpid()) || box_deadline_passed(deadline))
+            break;
+        box_deadline_sleep(deadline, RELEASE_PAUSE);
     }
     if (syscall(SYS_pidfd_send_signal, pidfd, 0, NULL, 0u) < 0 && errno == ESRCH)
         return 0;

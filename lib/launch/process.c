@@ -206,13 +206,13 @@ static bool take_report(box_process *p)
 /* Somebody else reaped it: what the kernel remembers behind the pidfd. */
 static void end_without_status(box_process *p)
 {
-    box_pidfd_info info;
+    box_pidfd_status status = {0};
 
     p->child = false;
     if (take_report(p))
         return;
-    if (box_pidfd_get_info(p->pidfd, &info, NULL) >= 0 && info.has_exit && info.status.known) {
-        end(p, info.status.signal ? info.status.signal | (info.status.core_dumped ? 0x80 : 0) : info.status.code << 8);
+    if (box_pidfd_reap(p->pidfd, 0, &status, NULL) >= 0 && status.known) {
+        end(p, status.signal ? status.signal | (status.core_dumped ? 0x80 : 0) : status.code << 8);
         return;
     }
     p->ending.kind = BOX_ENDING_UNKNOWN;
@@ -227,27 +227,37 @@ static int poll_once(int fd, int timeout_ms)
     return poll(&poll_fd, 1, timeout_ms);
 }
 
-static void collect(box_process *p)
+/* A process that a debugger holds is over, and yet not ours to reap before the debugger has seen it. */
+static bool held_by_debugger(const siginfo_t *info)
+{
+    return info->si_pid == 0;
+}
+
+/* False: it is to be asked again. `options`: WNOHANG, or 0 to wait. */
+static bool collect(box_process *p, int options)
 {
     siginfo_t info = {0};
     struct rusage usage;
 
     if (!p->child) {
         end_without_status(p);
-        return;
+        return true;
     }
     long r;
     do
-        r = syscall(SYS_waitid, 3 /* P_PIDFD */, p->pidfd, &info, WEXITED | WNOHANG | __WALL, &usage);
+        r = syscall(SYS_waitid, 3 /* P_PIDFD */, p->pidfd, &info, WEXITED | options | __WALL, &usage);
     while (r < 0 && errno == EINTR);
     if (r < 0) {
         end_without_status(p);
-        return;
+        return true;
     }
+    if (held_by_debugger(&info))
+        return false;
     p->child = false;
     take_usage(p, &usage);
     if (!take_report(p))
         end(p, status_of(&info));
+    return true;
 }
 
 /* The filter asked what to do about a call that it would kill for: its name is kept, and the process killed. */
@@ -271,8 +281,7 @@ int box_process_dispatch(box_process *p, box_error **err)
         take_notice(p);
     if (poll_once(p->pidfd, 0) <= 0)
         return 0;
-    collect(p);
-    return 1;
+    return collect(p, WNOHANG);
 }
 
 static int64_t now_ms(void)
@@ -299,6 +308,8 @@ int box_process_wait(box_process *p, int timeout_ms, box_error **err)
             return r < 0 ? r : 0;
         if (timeout_ms >= 0 && left == 0)
             return box_fail(err, BOX_ETIMEOUT, "the process has not ended after %d ms", timeout_ms);
+        if (n > 0 && poll_once(p->pidfd, 0) > 0) /* held by a debugger: poll(2) would not sleep */
+            poll_once(-1, 1);
     }
 }
 
@@ -331,7 +342,7 @@ void box_process_free(box_process *p)
     if (p->ending.kind == BOX_ENDING_NONE && p->pidfd >= 0 && !p->detached) {
         box_pidfd_signal(p->pidfd, SIGKILL, NULL);
         poll_once(p->pidfd, -1);
-        collect(p);
+        collect(p, 0);
     }
     destroy_cgroup(p);
     box_seccomp_notify_free(p->notify);

@@ -14,7 +14,8 @@
 
 #include "base/digest.h"
 
-#define ROUNDS 30
+#define ROUNDS 25 /* kills that hit */
+#define MAX_TRIES 100
 #define LAYERS 3
 #define FILES  80
 
@@ -215,7 +216,7 @@ int main(void)
 {
     const char *tmp = getenv("BOX_TMP");
     unsigned seed = (unsigned)time(NULL) ^ (unsigned)getpid();
-    int sound = 0, killed = 0, half = 0, recovered = 0, survivors = 0, there = 0;
+    int sound = 0, killed = 0, half = 0, recovered = 0, survivors = 0, there = 0, tries;
 
     snprintf(root, sizeof(root), "%s/root", tmp ? tmp : "/tmp");
     snprintf(run, sizeof(run), "%s/run", tmp ? tmp : "/tmp");
@@ -227,19 +228,23 @@ int main(void)
     double whole = now() - start;
     ok(remove_image() == 0 && entries_in("layers") == 0, "and is removed with its layers");
 
-    for (int i = 0; i < ROUNDS; i++) {
-        killed += kill_after(start_load(), whole * 1.1 * rand_r(&seed) / RAND_MAX);
+    /* How long a load takes changes with what else the machine does, so it goes on until enough were hit. */
+    for (tries = 0; tries < MAX_TRIES && killed < ROUNDS; tries++) {
+        start = now();
+        bool hit = kill_after(start_load(), whole * rand_r(&seed) / RAND_MAX);
+        if (!hit && now() - start < whole)
+            whole = now() - start;
+        killed += hit;
         half += entries_in("tmp") > 0;
         sound += is_sound(&there);
         recovered += load() == 0 && is_sound(&there) && there;
-        if (i % 2)
-            remove_image();
+        remove_image();
     }
-    diag("%d were killed before the end, %d of them left a workplace behind", killed, half);
-    ok(killed > ROUNDS / 4, "loads were killed in the middle");
-    is_int(sound, ROUNDS,
+    diag("of %d loads %d were killed before the end, %d of them left a workplace behind", tries, killed, half);
+    ok(half > 0, "loads were killed in the middle");
+    is_int(sound, tries,
            "after each kill the store is swept and sound, and the image is there whole or not at all");
-    is_int(recovered, ROUNDS, "after each the next load succeeds");
+    is_int(recovered, tries, "after each the next load succeeds");
 
     for (int i = 0; i < ROUNDS / 5; i++) {
         int status = 1;

@@ -1,12 +1,13 @@
 /* Hosts with ways of their own with children: one that ignores SIGCHLD, so that the kernel reaps for it, and
  * one with a thread that reaps whatever ends. Either takes the ending away from libbox; a pidfd tells it
  * still since Linux 6.15. Before that the ending is unknown, and said to be; it is never made up, and nothing
- * waits for ever. */
+ * waits for ever. A debugger that holds a process keeps its ending back for as long as it likes. */
 #include "census.h"
 
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/ptrace.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
 
@@ -84,12 +85,62 @@ static void *reap_all(void *unused)
     return NULL;
 }
 
+/* A debugger of `pid`: says when it has it, and lets it go when it is told to. */
+static pid_t start_debugger(pid_t pid, int say, int listen)
+{
+    char byte = 0;
+    pid_t debugger = fork();
+
+    if (debugger != 0)
+        return debugger;
+    if (ptrace(PTRACE_SEIZE, pid, NULL, NULL) < 0 || write(say, &byte, 1) != 1 || read(listen, &byte, 1) != 1)
+        _exit(1);
+    waitpid(pid, NULL, __WALL);
+    _exit(0);
+}
+
+static void debugged(void)
+{
+    int has[2], go[2];
+    char byte = 0;
+    box_spec *spec = NULL;
+    box_process *process = NULL;
+    box_error *err = NULL;
+
+    if (pipe(has) < 0 || pipe(go) < 0)
+        return;
+    int r = small_spec(&scene, NULL, "wait", &spec, &err);
+    if (r >= 0)
+        r = box_launch(spec, NULL, &process, &err);
+    if (r < 0) {
+        complain("launch", r, &err);
+        return;
+    }
+    pid_t debugger = start_debugger(box_process_pid(process), has[1], go[0]);
+    close(has[1]);
+    if (read(has[0], &byte, 1) == 1) {
+        box_process_signal(process, SIGKILL, NULL);
+        is_int(box_process_wait(process, 100, NULL), BOX_ETIMEOUT, "a process that a debugger holds has not ended yet");
+        is_int(box_process_ending(process)->kind, BOX_ENDING_NONE, "and no ending is made up for it");
+        ok(write(go[1], &byte, 1) == 1 && box_process_wait(process, 20000, NULL) == 0 &&
+               box_process_ending(process)->signal == SIGKILL,
+           "let go, it ended as it did: %s", box_process_ending(process)->text);
+    } else {
+        skip("this host lets nobody trace");
+    }
+    waitpid(debugger, NULL, 0);
+    close(has[0]), close(go[0]), close(go[1]);
+    box_process_free(process);
+    box_spec_free(spec);
+}
+
 int main(void)
 {
     pthread_t reaper;
 
     make_scene(&scene);
     many("a host like others");
+    debugged();
     struct census before = take_census(&scene);
 
     signal(SIGCHLD, SIG_IGN);

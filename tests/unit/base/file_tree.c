@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <pthread.h>
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
@@ -123,6 +124,38 @@ Test(file_tree, removal_takes_a_directory_with_many_entries)
     }
     cr_assert_eq(box_remove_tree(scratch_fd, "t", NULL), 0);
     cr_assert_not(is_there("t"));
+}
+
+/* Until the directory is gone, or it has made as many as it wants to. */
+static void *keep_adding(void *dir)
+{
+    char name[32];
+    int fd = -1;
+
+    for (int i = 0; i < 3000; i++) {
+        snprintf(name, sizeof(name), "file%d", i);
+        if (fd >= 0)
+            close(fd);
+        fd = openat((int)(intptr_t)dir, name, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+        if (fd < 0)
+            return NULL;
+    }
+    close(fd);
+    return NULL;
+}
+
+Test(file_tree, removal_of_a_directory_that_somebody_adds_to_takes_what_came_late)
+{
+    for (int i = 0; i < 5; i++) {
+        pthread_t adder;
+        put_dir("t");
+        intptr_t dir = openat(scratch_fd, "t", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        cr_assert_eq(pthread_create(&adder, NULL, keep_adding, (void *)dir), 0);
+        cr_expect_eq(box_remove_tree(scratch_fd, "t", NULL), 0);
+        pthread_join(adder, NULL);
+        close((int)dir);
+        box_remove_tree(scratch_fd, "t", NULL);
+    }
 }
 
 Test(file_tree, removal_as_an_ordinary_user_gets_past_its_own_closed_directories)
