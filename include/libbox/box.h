@@ -18,7 +18,9 @@
 #include <libbox/namespace.h>
 #include <libbox/pidfd.h>
 #include <libbox/store.h>
+#include <libbox/reference.h>
 #include <libbox/image.h>
+#include <libbox/registry.h>
 #include <libbox/launch.h>
 #include <libbox/container.h>
 

@@ -224,7 +224,7 @@ int box_image_resolve(const struct box_index *index, const char *text, struct bo
     _reference_ struct box_reference reference = {0};
     const char *hex = id_digits(text);
     box_error *why = NULL;
-    int r = box_reference_parse(text, &reference, &why);
+    int r = box_reference_read(text, &reference, &why);
 
     *entry = NULL;
     if (by_id)

@@ -13,7 +13,7 @@
 static int full_tag(const char *name, char **full, box_error **err)
 {
     _reference_ struct box_reference reference = {0};
-    int r = box_reference_parse(name, &reference, err);
+    int r = box_reference_read(name, &reference, err);
 
     if (r < 0)
         return r;

@@ -27,7 +27,7 @@ int box_image_familiar_name(const char *name, char **text, box_error **err)
 
     if (!name || !text)
         return box_fail(err, BOX_EINVAL, "box_image_familiar_name: name and text must not be NULL");
-    int r = box_reference_parse(name, &reference, err);
+    int r = box_reference_read(name, &reference, err);
     if (r < 0)
         return r;
     *text = box_reference_familiar(&reference);

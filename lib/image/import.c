@@ -190,7 +190,7 @@ static int check_options(struct load *load, box_error **err)
 
     if (r < 0 || !load->options.name)
         return r;
-    r = box_reference_parse(load->options.name, &reference, err);
+    r = box_reference_read(load->options.name, &reference, err);
     if (r == 0 && reference.digest)
         r = box_fail(err, BOX_EINVAL, "an image cannot be given a name with a digest: %s",
                      load->options.name);

@@ -174,7 +174,7 @@ static int rename_only_image(struct load *load, box_error **err)
     if (load->n_images != 1)
         return box_fail(err, BOX_EINVAL, "the archive has %zu images, which cannot all be given the name %s",
                         load->n_images, load->options.name);
-    int r = box_reference_parse(load->options.name, &reference, err);
+    int r = box_reference_read(load->options.name, &reference, err);
     if (r == 0 && reference.digest)
         r = box_fail(err, BOX_EINVAL, "an image cannot be given a name with a digest: %s",
                      load->options.name);

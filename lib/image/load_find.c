@@ -131,7 +131,7 @@ static int add_name(struct load_image *image, const char *name, box_error **err)
 {
     _reference_ struct box_reference reference = {0};
 
-    if (!name || box_reference_parse(name, &reference, NULL) < 0 || reference.digest)
+    if (!name || box_reference_read(name, &reference, NULL) < 0 || reference.digest)
         return 0;
     _free_ char *full = box_reference_full(&reference);
     if (!full || (!box_strv_contains(image->names, full) && box_strv_append(&image->names, full) < 0))

@@ -3,6 +3,7 @@
 #include "image/reference.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/digest.h"
@@ -13,6 +14,7 @@
 #define LIBRARY        "library/"
 #define PATH_MAX_BYTES 255
 #define TAG_MAX_BYTES  128
+#define TEXT_MAX_BYTES 4096
 
 #define LOWER "abcdefghijklmnopqrstuvwxyz"
 #define UPPER "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -170,8 +172,9 @@ static int check(const char *text, const struct box_reference *reference, box_er
 
 static int parse(const char *text, struct box_reference *reference, box_error **err)
 {
+    if (strnlen(text, TEXT_MAX_BYTES + 1) > TEXT_MAX_BYTES)
+        return box_fail(err, BOX_EPARSE, "what is longer than %d bytes is no name of an image", TEXT_MAX_BYTES);
     _free_ char *name = strdup(text);
-
     if (!name)
         return box_fail_nomem(err);
     if (!*name)
@@ -200,7 +203,7 @@ static int parse(const char *text, struct box_reference *reference, box_error **
     return check(text, reference, err);
 }
 
-int box_reference_parse(const char *text, struct box_reference *reference, box_error **err)
+int box_reference_read(const char *text, struct box_reference *reference, box_error **err)
 {
     *reference = (struct box_reference){0};
     int r = parse(text, reference, err);
@@ -243,4 +246,65 @@ char *box_reference_familiar(const struct box_reference *reference)
     /* docker.io/library/debian is debian; but docker.io/library/a/b has no shorter form than library/a/b. */
     const char *short_name = box_after_prefix(reference->path, LIBRARY);
     return with_tag(reference, short_name && !strchr(short_name, '/') ? short_name : reference->path);
+}
+
+/* ---- The public face ---- */
+
+int box_reference_parse(const char *text, box_reference **reference, box_error **err)
+{
+    if (!text || !reference)
+        return box_fail(err, BOX_EINVAL, "box_reference_parse: text and reference must not be NULL");
+    struct box_reference *made = calloc(1, sizeof(*made));
+    if (!made)
+        return box_fail_nomem(err);
+    int r = box_reference_read(text, made, err);
+    if (r < 0) {
+        free(made);
+        return r;
+    }
+    *reference = made;
+    return 0;
+}
+
+void box_reference_free(box_reference *reference)
+{
+    if (reference)
+        box_reference_clear(reference);
+    free(reference);
+}
+
+const char *box_reference_domain(const box_reference *reference)
+{
+    return reference->domain;
+}
+
+const char *box_reference_path(const box_reference *reference)
+{
+    return reference->path;
+}
+
+const char *box_reference_tag(const box_reference *reference)
+{
+    return reference->tag;
+}
+
+const char *box_reference_digest(const box_reference *reference)
+{
+    return reference->digest;
+}
+
+bool box_reference_has_tag(const box_reference *reference)
+{
+    return reference->tag_given;
+}
+
+int box_reference_format(const box_reference *reference, enum box_reference_form form, char **text, box_error **err)
+{
+    static char *(*const forms[])(const struct box_reference *) = {box_reference_full, box_reference_familiar,
+                                                                   box_reference_repository};
+
+    if (!reference || !text || (unsigned)form >= BOX_ARRAY(forms))
+        return box_fail(err, BOX_EINVAL, "box_reference_format: reference and text must not be NULL, and the form known");
+    *text = forms[form](reference);
+    return *text ? 0 : box_fail_nomem(err);
 }

@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 
+#include <libbox/reference.h>
 #include "base/fail.h"
 
 struct box_reference {
@@ -21,7 +22,7 @@ struct box_reference {
 };
 
 /* Parses a name. BOX_EPARSE says what is wrong with it. Clear on success. */
-int box_reference_parse(const char *text, struct box_reference *reference, box_error **err);
+int box_reference_read(const char *text, struct box_reference *reference, box_error **err);
 void box_reference_clear(struct box_reference *reference);
 #define _reference_ __attribute__((cleanup(box_reference_clear)))
 

@@ -11,7 +11,7 @@ static void means(const char *text, const char *full, const char *familiar)
     _reference_ struct box_reference r = {0};
     _cleanup_(box_error) box_error *err = NULL;
 
-    cr_assert_eq(box_reference_parse(text, &r, &err), 0, "%s: %s", text, box_error_message(err));
+    cr_assert_eq(box_reference_read(text, &r, &err), 0, "%s: %s", text, box_error_message(err));
     _free_ char *got_full = box_reference_full(&r);
     _free_ char *got_familiar = box_reference_familiar(&r);
     cr_assert_str_eq(got_full, full, "%s is %s", text, got_full);
@@ -23,7 +23,7 @@ static void is_none(const char *text)
     struct box_reference r = {0};
     _cleanup_(box_error) box_error *err = NULL;
 
-    cr_assert_eq(box_reference_parse(text, &r, &err), BOX_EPARSE, "%s was taken for a name", text);
+    cr_assert_eq(box_reference_read(text, &r, &err), BOX_EPARSE, "%s was taken for a name", text);
     cr_assert_not_null(strstr(box_error_message(err), text), "%s", box_error_message(err));
     cr_assert_null(r.domain);
     cr_assert_null(r.path);
@@ -120,6 +120,6 @@ Test(reference, lengths_have_limits)
     is_none(name);
     name[130] = '\0';
     struct box_reference r = {0};
-    cr_assert_eq(box_reference_parse(name, &r, NULL), 0);
+    cr_assert_eq(box_reference_read(name, &r, NULL), 0);
     box_reference_clear(&r);
 }
