@@ -145,6 +145,20 @@ BOX_API int box_container_pids(box_container *container, pid_t **pids, size_t *n
  * freed. */
 BOX_API int box_container_remove(box_container *container, unsigned flags, box_error **err);
 
+/* Told of each container that was removed: its id. */
+typedef void box_container_removed_fn(const char *id, void *data);
+/* Removes all containers that do not run and were created before this time, nanoseconds since the epoch (0: any), and
+ * stores the bytes of their writable layers in *bytes. One that starts meanwhile is left. `report` and `bytes` may be
+ * NULL. */
+BOX_API int box_container_prune(struct box_store *store, int64_t before, box_container_removed_fn *report, void *data,
+                                uint64_t *bytes, box_error **err);
+/* Bytes that the files of its writable layer take on disk; 0 for a container without one. */
+BOX_API int box_container_size(const box_container *container, uint64_t *bytes, box_error **err);
+
+struct box_store_usage; /* libbox/store.h */
+/* How many containers there are, and what their writable layers take. */
+BOX_API int box_container_usage(struct box_store *store, struct box_store_usage *usage, box_error **err);
+
 #ifdef __cplusplus
 }
 #endif

@@ -163,6 +163,25 @@ typedef void box_image_removed_fn(enum box_image_removed kind, const char *what,
 BOX_API int box_image_remove(box_store *store, const char *image, unsigned flags,
                              box_image_removed_fn *report, void *data, box_error **err);
 
+/* Which images go; start from BOX_IMAGE_PRUNE_INIT. */
+typedef struct box_image_prune_options {
+    unsigned version;          /* 1 */
+    bool all;                  /* also those that have names; none that a container uses goes in any case */
+    int64_t before;            /* only those created before this time, seconds since 1970; 0: any */
+    const char *const *labels; /* only those with all of these labels, "key" or "key=value"; NULL: any */
+} box_image_prune_options;
+#define BOX_IMAGE_PRUNE_INIT \
+    {                        \
+        1, false, 0, NULL    \
+    }
+
+/* Removes all images that no container uses and that have no name, or any with `all`, and then what nothing
+ * refers to any more, as box_store_collect() does. One step: another process sees all of them or none.
+ * options NULL: as BOX_IMAGE_PRUNE_INIT. `report` and `freed` may be NULL. */
+BOX_API int box_image_prune(box_store *store, const box_image_prune_options *options,
+                            box_image_removed_fn *report, void *data, box_store_freed *freed,
+                            box_error **err);
+
 /* ---- Looking at one ------------------------------------------------------------------------------------ */
 
 typedef struct box_image_pair {
@@ -214,6 +233,9 @@ BOX_API int box_image_history_get(const box_image *image, size_t index, box_imag
 BOX_API size_t box_image_layer_count(const box_image *image);
 /* The diff id of a layer, the lowest is 0; NULL past the end. */
 BOX_API const char *box_image_layer_diff_id(const box_image *image, size_t index);
+
+/* Bytes of the files of a layer, unpacked; 0 past the end. */
+BOX_API uint64_t box_image_layer_size(const box_image *image, size_t index);
 
 /* The documents as they came, byte for byte; `length` may be NULL. They end in NUL beyond their length. */
 BOX_API const char *box_image_config_json(const box_image *image, size_t *length);

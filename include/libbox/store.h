@@ -61,6 +61,14 @@ typedef struct box_store_freed {
     uint64_t bytes;   /* on disk, about */
 } box_store_freed;
 
+/* Room that things of one kind take, as `docker system df` tells it. */
+typedef struct box_store_usage {
+    size_t count;
+    size_t active;        /* images that a container uses, containers that run */
+    uint64_t bytes;       /* what several share counts once */
+    uint64_t reclaimable; /* of these, what removing all that is not active gives back */
+} box_store_usage;
+
 /* Takes away every layer and blob that no image, no container and no load in progress refers to, and what
  * killed processes left behind. Cheap when there is nothing to do. `freed` may be NULL. */
 BOX_API int box_store_collect(box_store *store, box_store_freed *freed, box_error **err);

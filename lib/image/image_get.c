@@ -160,6 +160,11 @@ size_t box_image_layer_count(const box_image *image)
     return image->config.n_diff_ids;
 }
 
+uint64_t box_image_layer_size(const box_image *image, size_t index)
+{
+    return index < image->config.n_diff_ids ? image->layers[index].bytes : 0;
+}
+
 const char *box_image_layer_diff_id(const box_image *image, size_t index)
 {
     return index < image->config.n_diff_ids ? image->diff_ids[index] : NULL;
