@@ -90,6 +90,9 @@ int verb_load(int argc, char **argv);
 int verb_import(int argc, char **argv);
 int verb_images(int argc, char **argv);
 int verb_rmi(int argc, char **argv);
+int verb_system(int argc, char **argv);
+int verb_image_prune(int argc, char **argv);
+int verb_container_prune(int argc, char **argv);
 int verb_doctor(int argc, char **argv);
 
 #endif

@@ -31,8 +31,39 @@ static const struct {
     {"import", verb_import, "Make an image from a directory or tarball"},
     {"images", verb_images, "List images"},
     {"rmi", verb_rmi, "Remove images"},
+    {"system", verb_system, "What is kept on disk: df, prune, check"},
     {"doctor", verb_doctor, "Show what this host offers, what it lacks, and how to get it"},
 };
+
+/* Docker's longer forms: `box image ls`, `box container stop`. */
+static const struct {
+    const char *group, *name, *verb;
+    int (*run)(int argc, char **argv);
+} grouped[] = {
+    {"image", "ls", "images", NULL},     {"image", "rm", "rmi", NULL},    {"image", "prune", NULL, verb_image_prune},
+    {"container", "ls", "ps", NULL},     {"container", "prune", NULL, verb_container_prune},
+};
+
+static int run_verb(const char *name, int argc, char **argv, bool *found)
+{
+    for (size_t i = 0; i < sizeof(verbs) / sizeof(*verbs); i++)
+        if (strcmp(verbs[i].name, name) == 0)
+            return *found = true, verbs[i].run(argc, argv);
+    return 1;
+}
+
+static int run_grouped(int argc, char **argv, bool *found)
+{
+    for (size_t i = 0; argc > 1 && i < sizeof(grouped) / sizeof(*grouped); i++) {
+        if (strcmp(grouped[i].group, argv[0]) != 0 || strcmp(grouped[i].name, argv[1]) != 0)
+            continue;
+        if (!grouped[i].run)
+            return run_verb(grouped[i].verb, argc - 1, argv + 1, found);
+        return *found = true, grouped[i].run(argc - 1, argv + 1);
+    }
+    bool group = argc > 1 && (strcmp(argv[0], "image") == 0 || strcmp(argv[0], "container") == 0);
+    return run_verb(group ? argv[1] : argv[0], argc - group, argv + group, found);
+}
 
 static void usage(FILE *out)
 {
@@ -64,14 +95,11 @@ int main(int argc, char **argv)
         usage(help || first < argc ? stdout : stderr);
         return help || first < argc ? 0 : 1;
     }
-    for (size_t i = 0; i < sizeof(verbs) / sizeof(*verbs); i++) {
-        if (strcmp(verbs[i].name, argv[first]) == 0) {
-            int r = verbs[i].run(argc - first, argv + first);
-            box_store_free(globals.store);
-            if (fflush(stdout) != 0 && r == 0)
-                r = EXIT_BOX;
-            return r;
-        }
+    bool found = false;
+    int r = run_grouped(argc - first, argv + first, &found);
+    if (found) {
+        box_store_free(globals.store);
+        return fflush(stdout) != 0 && r == 0 ? EXIT_BOX : r;
     }
     fprintf(stderr, "box: '%s' is not a box command.\nSee 'box --help'\n", argv[first]);
     return 1;

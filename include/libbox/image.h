@@ -182,6 +182,9 @@ BOX_API int box_image_prune(box_store *store, const box_image_prune_options *opt
                             box_image_removed_fn *report, void *data, box_store_freed *freed,
                             box_error **err);
 
+/* How many images there are, and what their layers and documents take, unpacked and as blobs. */
+BOX_API int box_image_usage(box_store *store, box_store_usage *usage, box_error **err);
+
 /* ---- Looking at one ------------------------------------------------------------------------------------ */
 
 typedef struct box_image_pair {

@@ -299,3 +299,13 @@ char *box_store_volumes_dir(const box_store *store)
 {
     return box_strf("%s/volumes", store->root);
 }
+
+DIR *box_store_read_dir(int dirfd)
+{
+    int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+
+    if (!dir)
+        box_cleanup_close(&fd);
+    return dir;
+}

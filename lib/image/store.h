@@ -19,6 +19,7 @@
 
 #include <libbox/store.h>
 
+#include <dirent.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -48,6 +49,9 @@ struct box_store {
  * memory. */
 char *box_store_containers_dir(const box_store *store);
 char *box_store_volumes_dir(const box_store *store);
+
+/* A stream over a directory of the store's, with a descriptor of its own; NULL with errno. */
+DIR *box_store_read_dir(int dirfd);
 
 /* ---- Lock: store_work.c ---- */
 

@@ -71,12 +71,21 @@ Test(prune, all_takes_every_image_that_no_container_holds)
     cr_assert_eq(box_store_pin(store, dirfd, box_image_digest(image), &err), 0, "%s", box_error_message(err));
     close(dirfd);
     box_image_free(image);
+    box_store_usage before, after;
+    cr_assert_eq(box_image_usage(store, &before, &err), 0, "%s", box_error_message(err));
+    cr_expect_eq(before.count, 2u);
+    cr_expect_eq(before.active, 1u);
+    cr_expect(before.reclaimable > 0 && before.reclaimable < before.bytes);
     prunes(&all, &told, NULL);
     cr_expect_eq(told.names, 1u);
     cr_expect_eq(told.images, 1u);
     cr_expect_eq(told.layers, 1u, "the other layer is shared");
     cr_assert(image_is_there("used:1"));
     cr_assert(!image_is_there("free:1"));
+    cr_assert_eq(box_image_usage(store, &after, &err), 0, "%s", box_error_message(err));
+    cr_expect_eq(after.count, 1u);
+    cr_expect_eq(after.bytes, before.bytes - before.reclaimable, "what was said to be reclaimable went");
+    cr_expect_eq(after.reclaimable, 0u);
 }
 
 Test(prune, labels_and_time_choose)
