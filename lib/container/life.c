@@ -12,8 +12,11 @@
 #include <libbox/pidfd.h>
 #include "base/clock.h"
 #include "base/strings.h"
+#include "kernel/number.h"
+#include "kernel/smallfile.h"
 
 #define RECORD_WAIT_MS 5000
+#define HOST_WAIT_MS   200 /* for a host that knows better, when its dead child tells as much */
 
 bool container_alive(box_container *c)
 {
@@ -126,21 +129,62 @@ bool container_host_alive(const box_container *c)
     return lock == BOX_EBUSY;
 }
 
+/* How a process ended that its parent has not waited for yet, as wait(2) would say it: the last field of its stat, which
+ * is 0 for who may not trace it (proc_pid_stat(5)); the link is there to know that we may. */
+static bool read_zombie(const box_container *c, int *status)
+{
+    char path[32], text[1024];
+    uint64_t start = 0, code = 0;
+
+    snprintf(path, sizeof(path), "/proc/%d/ns/user", (int)c->run.pid);
+    if (!c->run.pid || box_pidfd_start_time(c->run.pid, &start, NULL) < 0 || start != c->run.start_time ||
+        readlink(path, text, sizeof(text)) < 0)
+        return false;
+    snprintf(path, sizeof(path), "/proc/%d/stat", (int)c->run.pid);
+    if (box_smallfile_read(path, text, sizeof(text)) < 0)
+        return false;
+    const char *name_end = strrchr(text, ')'), *last = strrchr(text, ' ');
+    if (!name_end || !last || name_end[1] != ' ' || name_end[2] != 'Z' ||
+        box_number_u64(last + 1, strcspn(last + 1, "\n"), &code) < 0 || code > 0xffff)
+        return false;
+    *status = (int)code;
+    return true;
+}
+
+static bool take_zombie(box_container *c, bool oom)
+{
+    struct box_ending e = {0};
+    char text[160];
+    int status;
+
+    if (!read_zombie(c, &status))
+        return false;
+    describe(&e, status, oom, text, sizeof(text));
+    c->finished = container_now();
+    container_set_ending(c, &e);
+    return true;
+}
+
+static void take_own_ending(box_container *c)
+{
+    box_process_wait(c->process, 1000, NULL);
+    c->finished = container_now();
+    container_set_ending(c, box_process_ending(c->process));
+}
+
 /* The record comes a moment after the process is gone. */
 static void learn_ending(box_container *c)
 {
     bool oom = oom_killed(c);
 
     if (c->process) {
-        box_process_wait(c->process, 1000, NULL);
-        c->finished = container_now();
-        container_set_ending(c, box_process_ending(c->process));
+        take_own_ending(c);
         return;
     }
     struct box_deadline deadline = box_deadline_in_ms(RECORD_WAIT_MS);
     while (!read_record(c, oom)) {
         if (!monitor_alive(c) || box_deadline_passed(deadline)) {
-            if (read_record(c, oom))
+            if (read_record(c, oom) || take_zombie(c, oom))
                 return;
             struct box_ending unknown = {.kind = BOX_ENDING_UNKNOWN, .code = -1,
                                          .text = "ended while nobody was left to see how"};
@@ -183,27 +227,37 @@ void container_forget_run(box_container *c)
     c->host_lock = -1;
 }
 
-/* One that was to be removed at its end, and was, by somebody who noticed sooner. */
-static int finished_by_another(box_container *c)
+/* A host that is still there finishes it itself: give it the time. One that is just starting it holds the lock. */
+static void leave_to_host(const box_container *c)
 {
-    if (c->process && box_process_wait(c->process, 1000, NULL) >= 0)
-        container_set_ending(c, box_process_ending(c->process));
-    c->finished = container_now();
+    int status;
+    struct box_deadline deadline = box_deadline_in_ms(read_zombie(c, &status) ? HOST_WAIT_MS : RECORD_WAIT_MS);
+
+    while (c->run.pid && container_host_alive(c) && !box_deadline_passed(deadline))
+        box_deadline_sleep(deadline, 2 * BOX_MS);
+}
+
+/* Somebody else was faster. What this program saw of its own process is known all the same. */
+static int finished_by_other(box_container *c)
+{
+    if (c->process)
+        take_own_ending(c);
+    if (c->host_lock >= 0)
+        close(c->host_lock);
+    c->host_lock = -1;
     container_clear_run(&c->run);
     return 0;
 }
 
 int container_finish(box_container *c, box_error **err)
 {
-    /* A host that is still there finishes it itself: give it the time. */
-    struct box_deadline deadline = box_deadline_in_ms(RECORD_WAIT_MS);
-    while (container_host_alive(c) && !box_deadline_passed(deadline))
-        box_deadline_sleep(deadline, 2 * BOX_MS);
-
+    leave_to_host(c);
+    if (c->process && faccessat(c->dir, "meta.json", F_OK, 0) < 0 && errno == ENOENT) /* and removed it, as was asked for */
+        return finished_by_other(c);
     _cleanup_(box_error) box_error *own = NULL;
     _close_ int lock = container_lock(c, &own);
     if (lock == BOX_ENOTFOUND && (c->flags & BOX_CONTAINER_AUTO_REMOVE))
-        return finished_by_another(c);
+        return finished_by_other(c);
     if (lock < 0 && err)
         *err = box_take(own);
     if (lock < 0)
@@ -211,8 +265,8 @@ int container_finish(box_container *c, box_error **err)
     int r = container_load_run(c, err);
     if (r < 0)
         return r;
-    if (!c->run.present) /* somebody else was faster: take over what was written */
-        return 0;
+    if (!c->run.present)
+        return finished_by_other(c);
     if (!c->process && container_alive(c))
         return 0;
     c->last_started = c->run.started;

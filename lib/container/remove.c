@@ -130,6 +130,16 @@ static bool orphaned(box_container *c)
     return box_pidfd_signal(c->pidfd, SIGKILL, NULL) >= 0 && box_pidfd_wait(c->pidfd, ORPHAN_WAIT_MS, NULL) >= 0;
 }
 
+/* One whose process is gone, or not there yet, but whose host is there and sees to it; or that somebody is just starting
+ * or finishing. A sweep waits for neither. */
+static bool in_hands(box_container *c)
+{
+    if (container_host_alive(c))
+        return true;
+    _close_ int lock = box_lock_take(c->dir, "lock", BOX_LOCK_EXCLUSIVE, box_deadline_in_ms(0), NULL);
+    return lock < 0;
+}
+
 static size_t sweep_one(struct box_store *store, const char *id)
 {
     _cleanup_(box_container) box_container *c = NULL;
@@ -142,7 +152,7 @@ static size_t sweep_one(struct box_store *store, const char *id)
     }
     if (container_load_run(c, NULL) < 0)
         return 0;
-    if (!c->run.present || (container_alive(c) && !orphaned(c)))
+    if (!c->run.present || (container_alive(c) ? !orphaned(c) : in_hands(c)))
         return 0;
     return container_finish(c, NULL) >= 0 ? 1 : 0;
 }

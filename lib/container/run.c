@@ -67,10 +67,19 @@ static int note_starting(box_container *c, struct box_cgroup *cgroup, box_error 
 static int note_started(box_container *c, pid_t pid, pid_t monitor, box_error **err)
 {
     struct run_state *run = &c->run;
-    int r = box_pidfd_start_time(pid, &run->start_time, err);
+    _cleanup_(box_error) box_error *own = NULL;
+    int r = box_pidfd_start_time(pid, &run->start_time, &own);
 
-    if (r < 0)
+    /* A short one may be over by now, and its monitor may have waited for it: no process has this start time. */
+    if (r == BOX_ENOTFOUND && monitor) {
+        run->start_time = 0;
+        r = 0;
+    }
+    if (r < 0) {
+        if (err)
+            *err = box_take(own);
         return r;
+    }
     run->pid = pid;
     run->monitor = monitor;
     run->started = container_now();
