@@ -91,6 +91,11 @@ int container_finish(box_container *c, box_error **err);
 void container_forget_run(box_container *c);
 void container_set_ending(box_container *c, const struct box_ending *ending);
 
+/* ---- join.c ---- */
+/* Whether the first process is where the spec says: what the stage must find its user namespace to be after the join
+ * (`expected`), and the link to look at (`link`, the caller's to close). */
+int container_check_join(box_container *c, char *expected, size_t size, int *link, box_error **err);
+
 /* ---- create.c ---- */
 int container_open_dir(const box_store *store, box_error **err);
 int container_remove_files(box_container *c, box_error **err);

@@ -282,6 +282,8 @@ int box_container_exec(box_container *c, const box_spec *process, const box_stdi
     struct plan_options plan_options = PLAN_OPTIONS_INIT;
     struct start_options options = START_OPTIONS_INIT;
     _cleanup_(box_plan) box_plan *plan = NULL;
+    _close_ int link = -1;
+    char user[64] = "";
 
     if (!c || !process || !started)
         return box_fail(err, BOX_EINVAL, "box_container_exec: arguments must not be NULL");
@@ -307,10 +309,13 @@ int box_container_exec(box_container *c, const box_spec *process, const box_stdi
         return root;
     plan_options.root_fd = root;
     plan_options.join = namespaces_of(c->spec);
-    if ((r = box_plan_new_with(&copy, &plan_options, &plan, err)) < 0)
+    plan_options.join_user = user;
+    if ((r = container_check_join(c, user, sizeof(user), &link, err)) < 0 ||
+        (r = box_plan_new_with(&copy, &plan_options, &plan, err)) < 0)
         return r;
     options.io = io;
     options.join_pidfd = c->pidfd;
+    options.join_user_fd = link;
     options.cgroup = container_cgroup(c);
     return box_plan_start_with(plan, &options, started, err);
 }

@@ -30,12 +30,13 @@ struct start_options {
     const box_stdio *io;        /* NULL: /dev/null */
     struct box_cgroup *cgroup;  /* borrowed; NULL: one of the process's own when the spec has limits */
     int join_pidfd;             /* plan_options.join: whose namespaces */
+    int join_user_fd;           /* and the link /proc/PID/ns/user of it, O_PATH */
     int state_fd;               /* plan_options.monitor: where "exit" is written */
     int log_fd;                 /* and where a terminal's output goes */
     int hold_fd;                /* plan_options.hold: a byte read from here starts the payload */
     uint32_t features;          /* STAGE_NO_* */
 };
-#define START_OPTIONS_INIT {.join_pidfd = -1, .state_fd = -1, .log_fd = -1, .hold_fd = -1}
+#define START_OPTIONS_INIT {.join_pidfd = -1, .join_user_fd = -1, .state_fd = -1, .log_fd = -1, .hold_fd = -1}
 
 int box_plan_start_with(const box_plan *plan, const struct start_options *options, box_process **process, box_error **err);
 /* The monitor of a process that was started with one, or 0. */

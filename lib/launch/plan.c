@@ -157,6 +157,8 @@ static int add_join(struct builder *b)
     builder_add(b, NEW_OP(CGROUP, .applied = APPLIES(CGROUP)));
     builder_add(b, NEW_OP(NONDUMPABLE));
     builder_add(b, NEW_OP(SETNS, .slot = SLOT_JOIN, .num = flags, .applied = APPLIES(NAMESPACES)));
+    if (b->options->join_user)
+        builder_add(b, NEW_OP(VERIFY_USER, .slot = SLOT_JOIN_USER, .str = builder_string(b, b->options->join_user)));
     builder_add(b, NEW_OP(FORK, .flags = FORK_PARENT_EXITS));
     builder_add(b, NEW_OP(SETSID, .num = !b->spec->process.terminal));
     if (flags & CLONE_NEWUSER)

@@ -51,6 +51,7 @@ struct box_plan {
 struct plan_options {
     bool monitor;         /* detached: a monitor records how it ended */
     uint32_t join;        /* CLONE_NEW* of the process whose pidfd is given at the start: an exec into a container */
+    const char *join_user; /* what the link to its user namespace must say after the join: "user:[INODE]" */
     int root_fd;          /* the root whose passwd and group files count (exec); -1: the spec's own root */
     bool keep_upper;      /* the writable layer outlives this run: what the payload syncs is synced */
     bool hold;            /* wait on the hold descriptor before the payload is executed */

@@ -42,6 +42,7 @@ enum plan_fixed_slot {
     SLOT_REPORT = SLOT_CGROUP + 12, /* where an init tells how the payload ended */
     SLOT_HOLD,    /* a descriptor to read one byte from before the payload is executed */
     SLOT_JOIN,    /* a pidfd whose namespaces are joined */
+    SLOT_JOIN_USER, /* the link /proc/PID/ns/user of that process, O_PATH */
     SLOT_FREE,    /* the first that a plan may use as it likes, up to SLOT_EXTRA */
 };
 
@@ -51,6 +52,7 @@ enum plan_fixed_slot {
     X(NONDUMPABLE, "close /proc to others")                                                                            \
     X(CGROUP, "enter the cgroup")                                                                                      \
     X(SETNS, "join a namespace")                                                                                       \
+    X(VERIFY_USER, "make sure whose process was joined")                                                               \
     X(UNSHARE, "make a namespace")                                                                                     \
     X(FORK, "start the process in its namespaces")                                                                     \
     X(WAIT_MAPS, "wait for the id maps")                                                                               \
@@ -171,6 +173,7 @@ struct stage_message {
 #define STAGE_GO 'g'
 
 /* SETSID: num = 1: a process group of its own without a controlling terminal will do */
+/* VERIFY_USER: slot = a link to a user namespace, str = what it must say */
 /* FORK: num = clone flags; one of */
 #define FORK_PARENT_EXITS   PLAN_OP_FLAG(0) /* the new process becomes the host's child (CLONE_PARENT) */
 #define FORK_PARENT_MONITOR PLAN_OP_FLAG(1) /* the parent stays to record how the process ended */

@@ -199,6 +199,8 @@ static int give_supervision(struct start *s, box_error **err)
     if (r >= 0)
         r = give(s, SLOT_JOIN, s->options->join_pidfd, err);
     if (r >= 0)
+        r = give(s, SLOT_JOIN_USER, s->options->join_user_fd, err);
+    if (r >= 0)
         r = give(s, SLOT_STATE, s->options->state_fd, err);
     if (r >= 0)
         r = give(s, SLOT_LOG, s->options->log_fd, err);

@@ -46,6 +46,8 @@ static const struct {
     {OP_LANDLOCK, ENOSYS, BOX_EUNSUPPORTED, "boot with lsm=landlock,..., on Linux 5.13 or later"},
     {OP_LANDLOCK, EOPNOTSUPP, BOX_EUNSUPPORTED, "boot with lsm=landlock,..."},
     {OP_SETNS, ESRCH, BOX_ESTATE, NULL},
+    {OP_VERIFY_USER, EPERM, BOX_EESCAPE, "its first process has left the container's user namespace"},
+    {OP_VERIFY_USER, 0, BOX_ESTATE, NULL},
     {OP_HOLD, ECANCELED, BOX_ECANCELLED, NULL},
 };
 
