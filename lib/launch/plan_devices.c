@@ -101,7 +101,7 @@ int plan_add_cgroup_view(struct builder *b, uint64_t attrs, int slot, uint32_t t
 
     if (r < 0)
         return r;
-    builder_add(b, NEW_OP(TARGET, .str = target, .flags = flags | TARGET_DIRECTORY));
+    builder_add(b, NEW_OP(TARGET, .str = target, .flags = flags | TARGET_DIRECTORY | TARGET_SHUN_PROC));
     if (v1) {
         builder_add(b, NEW_OP(CGROUP_VIEW, .slot = slot, .str = target, .data = builder_data(b, list, size),
                               .data_size = (uint32_t)size, .num = attrs, .flags = flags));

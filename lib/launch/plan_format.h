@@ -193,6 +193,7 @@ struct stage_message {
 #define TARGET_DIRECTORY   PLAN_OP_FLAG(0) /* make a directory when it is missing; otherwise a file */
 #define TARGET_LIKE_SOURCE PLAN_OP_FLAG(1) /* as SLOT_MOUNT is */
 #define TARGET_PROC        PLAN_OP_FLAG(2) /* must not be reached by a link */
+#define TARGET_SHUN_PROC   PLAN_OP_FLAG(3) /* no procfs, unless the mount in `slot` is a file or a procfs itself */
 /* ATTACH: slot onto SLOT_TARGET */
 /* MKNOD: str = name in SLOT_DEV (or a path in the root, DEVICE_PATH), num = mode, num2 = dev, num3 = uid, num4 = gid */
 #define DEVICE_PATH PLAN_OP_FLAG(0)

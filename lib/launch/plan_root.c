@@ -123,6 +123,17 @@ static int check_proc(const struct builder *b, const struct spec_mount *m, box_e
                          "a directory that is no procfs may not be mounted on %s", m->destination);
 }
 
+/* The same is asked of the target that is found, since a link in the root may lead there. A small file system that hides
+ * a part of /proc, by that name, is what a spec may want. */
+static uint32_t shun_proc(const struct builder *b, const struct spec_mount *m, bool bind)
+{
+    const char *path = m->destination + strspn(m->destination, "/.");
+
+    if (b->spec->root.kind == SPEC_ROOT_HOST || (!bind && is_proc(m->destination) && path[4] == '/' && path[5]))
+        return 0;
+    return TARGET_SHUN_PROC;
+}
+
 static int add_bind(struct builder *b, const struct spec_mount *m, const struct box_mount_options *o, int slot,
                     box_error **err)
 {
@@ -139,7 +150,8 @@ static int add_bind(struct builder *b, const struct spec_mount *m, const struct 
         return r;
     add_attributes(b, m, o, slot);
     builder_add(b, NEW_OP(TARGET, .str = target, .slot = slot,
-                          .flags = optional(m) | TARGET_LIKE_SOURCE | (o->dest_nofollow ? TARGET_PROC : 0)));
+                          .flags = optional(m) | TARGET_LIKE_SOURCE | shun_proc(b, m, true) |
+                                   (o->dest_nofollow ? TARGET_PROC : 0)));
     builder_add(b, NEW_OP(ATTACH, .str = target, .slot = slot, .num = 1, .flags = optional(m)));
     return 0;
 }
@@ -231,7 +243,8 @@ static int add_new_fs(struct builder *b, const struct spec_mount *m, const struc
                           .num = attrs, .flags = optional(m)));
     /* A /proc or /sys that a link leads to is an attack, not a layout. */
     uint32_t strict = strcmp(type, "proc") == 0 || strcmp(type, "sysfs") == 0 ? TARGET_PROC : 0;
-    builder_add(b, NEW_OP(TARGET, .str = target, .flags = optional(m) | TARGET_DIRECTORY | strict));
+    builder_add(b, NEW_OP(TARGET, .str = target, .slot = slot,
+                          .flags = optional(m) | TARGET_DIRECTORY | strict | shun_proc(b, m, false)));
     if (tmpfs && o->tmpcopyup)
         builder_add(b, NEW_OP(COPY_UP, .slot = slot, .str = target, .flags = optional(m)));
     r = add_idmap(b, m, o, slot, err);

@@ -36,6 +36,7 @@ static const struct {
     {OP_CHDIR, 0, BOX_ENOEXEC, "the working directory must exist in the root"},
     {OP_TARGET, ELOOP, BOX_EESCAPE, "the root has a link where the mount needs a directory"},
     {OP_TARGET, EXDEV, BOX_EESCAPE, NULL},
+    {OP_TARGET, EPERM, BOX_EESCAPE, "mount it elsewhere; the root may have a link there"},
     {OP_TARGET, EACCES, BOX_EPERMISSION,
      "the root directory must belong to the user namespace's root; the layers of an image are mapped by themselves"},
     {OP_RLIMIT, EPERM, BOX_EPERMISSION, "a hard limit can only be raised with CAP_SYS_RESOURCE"},

@@ -327,6 +327,47 @@ static void terminals(void)
 
 /* ---- /proc ----------------------------------------------------------------------------------------------------------------- */
 
+/* A volume over /proc, or over a directory of it: by name, by a link of the image's, by a descriptor. */
+static void volume_over_proc(const char *root, const char *volume)
+{
+    static const struct {
+        const char *destination, *link;
+    } rows[] = {{"/proc", NULL},  {"//./proc/", NULL}, {"/proc/sys", NULL}, {"/vol", "/proc"},
+                {"/vol", "proc"}, {"/vol/net", "/proc/sys"}, {"/vol", "../../proc/self"}};
+    int refused = 0, by_fd = 0, fresh = 0;
+    box_error *err = NULL;
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        for (int kind = 0; kind < 3; kind++) {
+            if (kind == 2 && !rows[i].link && strcmp(rows[i].destination, "/proc/sys") == 0)
+                continue; /* a tmpfs that hides a part of /proc, by that name, is nobody's trick */
+            link_in(root, "/vol", rows[i].link ? rows[i].link : "/tmp");
+            box_spec *spec = hostile_spec(root, "ls", "/proc", NULL);
+            int fd = open(volume, O_PATH | O_DIRECTORY | O_CLOEXEC);
+            if (kind == 0)
+                must_set(box_spec_add_bind(spec, volume, rows[i].destination, NULL, &err), err);
+            else if (kind == 1)
+                must_set(box_spec_add_bind_fd(spec, fd, rows[i].destination, NULL, &err), err);
+            else
+                must_set(box_spec_add_tmpfs(spec, rows[i].destination, 65536, 0755, NULL, &err), err);
+            struct outcome o = run(spec);
+            bool good = !o.started && strstr(o.error, "/proc");
+            refused += kind == 0 && good;
+            by_fd += kind == 1 && good;
+            fresh += kind == 2 && good;
+            if (!good) {
+                diag("%s, link %s, kind %d", rows[i].destination, rows[i].link ? rows[i].link : "none", kind);
+                outcome_show(&o);
+            }
+            close(fd);
+        }
+    }
+    is_int(refused, 7, "a volume over /proc is refused, however it comes there (CVE-2019-16884)");
+    is_int(by_fd, 7, "so is one that is a descriptor");
+    is_int(fresh, 6, "and a fresh file system");
+    link_in(root, "/vol", "/tmp");
+}
+
 static void fake_proc(void)
 {
     static const char *const directories[] = {"", "/sys", "/sys/net", "/sys/net/ipv4", "/self", "/self/attr", "/1"};
@@ -380,6 +421,8 @@ static void fake_proc(void)
     o = run(spec);
     ok(strcmp(hostile_read(single), "untouched") == 0, "%s: nor into a file bound over one of procfs (CVE-2025-52881)", way);
     CHECK(&o, !o.started || outcome_says(&o, "cat /proc/self/oom_score_adj: [321]"), "%s: the score reaches the kernel", way);
+
+    volume_over_proc(root, volume);
 
     spec = hostile_spec(root, "cat", "/proc/sys/net/ipv4/ip_default_ttl", "--", "cat", "/proc/self/oom_score_adj", NULL);
     must_set(box_spec_set_sysctl(spec, "net.ipv4.ip_default_ttl", "77", &err), err);

@@ -359,6 +359,19 @@ static int is_directory(struct stage *s, int fd)
     return (st.st_mode & S_IFMT_) == S_IFDIR_;
 }
 
+/* What covers a procfs, or a part of it, is taken for the kernel's word by all inside, and takes the masks with it: only
+ * single files may, and other procfs. Looked at on what was found, since an image can link any volume's place there. */
+static int may_cover(struct stage *s, int target, int source)
+{
+    if (STAGE_DO(is_fs(s, target, PROC_SUPER_MAGIC)) != 1)
+        return 0;
+    int plain = source >= 0 && STAGE_DO(is_directory(s, source)) != 1;
+    if (plain || (source >= 0 && STAGE_DO(is_fs(s, source, PROC_SUPER_MAGIC)) == 1))
+        return 0;
+    s->call = "a volume over /proc";
+    return -EPERM;
+}
+
 STAGE_OP(TARGET)
 {
     int directory = (op->flags & TARGET_DIRECTORY) != 0;
@@ -370,6 +383,11 @@ STAGE_OP(TARGET)
     s->call = "openat2";
     if (fd < 0)
         return fd;
+    int allowed = op->flags & TARGET_SHUN_PROC ? may_cover(s, fd, stage_slot(s, op->slot)) : 0;
+    if (allowed < 0) {
+        box_sys(close, fd);
+        return allowed;
+    }
     if (stage_slot(s, SLOT_TARGET) >= 0)
         box_sys(close, stage_slot(s, SLOT_TARGET));
     return stage_set_slot(s, SLOT_TARGET, fd);
