@@ -74,6 +74,8 @@ int container_save_run(box_container *c, box_error **err);
 int container_load_run(box_container *c, box_error **err);
 int container_run_dir(const box_container *c, box_error **err);
 void container_clear_run(struct run_state *run);
+/* Where root's containers have their cgroup; NULL: no memory. */
+char *container_default_cgroup(const box_container *c);
 /* The lock of one container; a descriptor, or a code. */
 int container_lock(box_container *c, box_error **err);
 int64_t container_now(void);
@@ -99,6 +101,7 @@ int container_check_join(box_container *c, char *expected, size_t size, int *lin
 /* ---- create.c ---- */
 int container_open_dir(const box_store *store, box_error **err);
 int container_remove_files(box_container *c, box_error **err);
+bool container_name_is_valid(const char *name);
 int container_require_running(box_container *c, box_error **err);
 /* names.c: a made-up name, in a buffer of 64 bytes. */
 int container_make_name(char *out, size_t size, unsigned attempt, box_error **err);

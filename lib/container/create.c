@@ -25,7 +25,7 @@ int container_open_dir(const box_store *store, box_error **err)
     return path ? box_dir_open(AT_FDCWD, path, 0700, err) : box_fail_nomem(err);
 }
 
-static bool name_is_valid(const char *name)
+bool container_name_is_valid(const char *name)
 {
     static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
     size_t n = strlen(name);
@@ -275,7 +275,7 @@ int box_container_create(struct box_store *store, const char *name, struct box_i
 
     if (!store || !spec || !container)
         return box_fail(err, BOX_EINVAL, "box_container_create: store, spec and container must not be NULL");
-    if (name && !name_is_valid(name))
+    if (name && !container_name_is_valid(name))
         return box_fail_with(err, &(struct box_fail_info){.code = BOX_EINVAL, .subject = name},
                              "the container name %s is not made of [a-zA-Z0-9][a-zA-Z0-9_.-]+", name);
     box_container_sweep(store, NULL, NULL);

@@ -44,7 +44,7 @@ static int note_intent(box_container *c, box_error **err)
 
     run->started = container_now();
     run->present = true;
-    if (geteuid() == 0 && !(run->cgroup = c->spec->cgroups_path ? strdup(c->spec->cgroups_path) : box_strf("/libbox/%s", c->id)))
+    if (geteuid() == 0 && !(run->cgroup = container_default_cgroup(c)))
         return box_fail_nomem(err);
     return container_save_run(c, err);
 }

@@ -22,6 +22,11 @@ int64_t container_now(void)
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
+char *container_default_cgroup(const box_container *c)
+{
+    return c->spec->cgroups_path ? strdup(c->spec->cgroups_path) : box_strf("/libbox/%s", c->id);
+}
+
 int container_lock(box_container *c, box_error **err)
 {
     _cleanup_(box_error) box_error *own = NULL;
@@ -175,6 +180,8 @@ static int read_meta(box_container *c, box_error **err)
         return r;
     if (strcmp(id, c->id) != 0 || !c->name)
         return box_fail(err, BOX_ECORRUPT, "container %.12s: meta.json belongs to another container", c->id);
+    if (!container_name_is_valid(c->name)) /* it is the name of a file, which a removal deletes */
+        return box_fail(err, BOX_ECORRUPT, "container %.12s: the name in meta.json is no name", c->id);
     return 0;
 }
 
@@ -246,6 +253,19 @@ static int read_run(box_container *c, json_object *doc, box_error **err)
     return 0;
 }
 
+/* A run file that cannot be read: where the run directory is no tmpfs, a power cut can leave one. Nothing is known to
+ * run; the cgroup that it would have named is taken down with the rest. */
+static int damaged_run(box_container *c, box_error **err)
+{
+    struct run_state *run = &c->run;
+
+    container_clear_run(run);
+    run->present = true;
+    if (geteuid() == 0 && !(run->cgroup = container_default_cgroup(c)))
+        return box_fail_nomem(err);
+    return 0;
+}
+
 int container_load_run(box_container *c, box_error **err)
 {
     _cleanup_(json_object) json_object *doc = NULL;
@@ -262,6 +282,9 @@ int container_load_run(box_container *c, box_error **err)
         return 0;
     if (r >= 0)
         r = read_run(c, doc, &own);
+    if (r == BOX_EPARSE || r == BOX_ECORRUPT || r == BOX_EINVAL || r == BOX_ELIMIT ||
+        (r < 0 && box_error_errno(own) == ELOOP))
+        return damaged_run(c, err);
     if (r < 0 && err) {
         *err = own;
         own = NULL;

@@ -322,10 +322,15 @@ static int handle(struct start *s, const struct stage_message *m, int fd, box_er
     case STAGE_FORKED:
         return forked(s, m, fd, err);
     case STAGE_PTY:
+        if (fd < 0) /* the message came, its descriptor did not: this program has no room for one */
+            return box_fail_with(err, &(struct box_fail_info){.errnum = EMFILE, .call = "recvmsg", .stage = "start"},
+                                 "take the terminal");
         p->pty = fd;
         return 0;
     case STAGE_LISTENER:
         p->notify = box_seccomp_notify_new(fd, err);
+        if (fd >= 0) /* it has one of its own */
+            close(fd);
         return p->notify ? 0 : err && *err ? box_error_code(*err) : BOX_ESYSTEM;
     case STAGE_READY:
         s->ready = true;
