@@ -11,6 +11,7 @@
 #include <linux/magic.h>
 #include <linux/mount.h>
 #include <linux/prctl.h>
+#include <linux/sched.h>
 #include <linux/stat.h>
 
 #include "base/resolve.h"
@@ -88,9 +89,33 @@ int stage_setattr(struct stage *s, int fd, const char *path, unsigned flags, uin
     return (int)STAGE_TRY(s, mount_setattr, fd, path, flags, &attr, sizeof(attr));
 }
 
+/* Joining the mount namespace that one is in leads to its top, out of any chroot(2): what a host program in one has as
+ * its root is no mount, and neither has a propagation nor can be pivoted away. */
+static int leave_chroot(struct stage *s)
+{
+    long pid = box_sys(getpid), self = STAGE_TRY(s, pidfd_open, pid, 0);
+    long r = box_sys(setns, self, CLONE_NEWNS);
+
+    box_sys(close, self);
+    s->call = "setns";
+    return (int)r;
+}
+
 STAGE_OP(PROPAGATION)
 {
+    long r = box_sys(mount, NULL, "/", NULL, op->num, NULL);
+
+    s->call = "mount";
+    if (r != -EINVAL)
+        return (int)r;
+    /* Back into it afterwards: it is what the paths of sources begin at. */
+    long here = STAGE_TRY(s, openat, AT_FDCWD, "/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    STAGE_DO(leave_chroot(s));
     STAGE_TRY(s, mount, NULL, "/", NULL, op->num, NULL);
+    STAGE_TRY(s, fchdir, here);
+    STAGE_TRY(s, chroot, ".");
+    box_sys(close, here);
+    s->in_chroot = 1;
     return 0;
 }
 
@@ -603,14 +628,16 @@ static int mount_id(struct stage *s, int dir, const char *path, uint64_t *id)
  * lead to a mount that was left there, so it is looked at. */
 STAGE_OP(PIVOT)
 {
-    uint64_t root, above;
+    uint64_t root, above, layers = s->in_chroot ? 1 : op->num; /* there the tmpfs lies within the old root, not on it */
 
+    if (s->in_chroot)
+        STAGE_DO(leave_chroot(s));
     /* The mount, not the directory below it: the descriptor's own view. */
     STAGE_TRY(s, fchdir, stage_slot(s, SLOT_ROOT));
     STAGE_TRY(s, pivot_root, ".", ".");
     /* The old root now lies over the new one. Nothing done to it may reach the host. */
     STAGE_TRY(s, mount, NULL, ".", NULL, MS_SLAVE_REC, NULL);
-    for (uint64_t i = 0; i < op->num; i++)
+    for (uint64_t i = 0; i < layers; i++)
         STAGE_TRY(s, umount2, ".", MNT_DETACH_);
     STAGE_TRY(s, chdir, "/");
     STAGE_DO(mount_id(s, stage_slot(s, SLOT_ROOT), "", &root));
