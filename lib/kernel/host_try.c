@@ -102,13 +102,28 @@ BOX_VCHILD static int readonly_tree(void)
     return (int)box_sys(mount_setattr, AT_FDCWD, ".", TRY_RECURSIVE, &attr, sizeof(attr));
 }
 
+/* In a chroot(2) "/" is no mount, and has no propagation: joining the own mount namespace leads out of it. */
+BOX_VCHILD static int make_private(void)
+{
+    long r = box_sys(mount, NULL, "/", NULL, TRY_MS_REC | TRY_MS_PRIVATE, NULL);
+
+    if (r != -EINVAL)
+        return (int)r;
+    long pid = box_sys(getpid), self = box_sys(pidfd_open, pid, 0);
+    if (self < 0)
+        return (int)r;
+    r = box_sys(setns, self, CLONE_NEWNS);
+    box_sys(close, self);
+    return r < 0 ? (int)r : (int)box_sys(mount, NULL, "/", NULL, TRY_MS_REC | TRY_MS_PRIVATE, NULL);
+}
+
 BOX_VCHILD static int child(void *arg)
 {
     struct box_try *t = arg;
 
     t->result[BOX_TRY_CLONE] = 0;
     t->result[BOX_TRY_ID_MAP] = t->map ? map_ids(t) : 0;
-    t->result[BOX_TRY_PRIVATE] = (int)box_sys(mount, NULL, "/", NULL, TRY_MS_REC | TRY_MS_PRIVATE, NULL);
+    t->result[BOX_TRY_PRIVATE] = make_private();
     if (t->result[BOX_TRY_PRIVATE] < 0)
         return 0; /* a mount might be seen outside otherwise */
     t->result[BOX_TRY_TMPFS] = make_tmpfs();
