@@ -355,11 +355,10 @@ struct box_cgroup_entry {
     int directory; /* v2 directory for clone3(2) with CLONE_INTO_CGROUP; -1: no v2 hierarchy */
     int unified;   /* v2 cgroup.procs, O_WRONLY, where CLONE_INTO_CGROUP cannot be used; -1: none */
     int count;     /* number of v1 hierarchies */
-    int procs[BOX_CGROUP_ENTRY_MAX]; /* v1 cgroup.procs of each, O_WRONLY: a process that writes "0" moves
-                                        itself */
+    int procs[BOX_CGROUP_ENTRY_MAX]; /* v1: `tasks` of each, O_WRONLY: a thread that writes "0" moves itself */
 };
-/* A process enters by being cloned into `directory` (or writing "0" to `unified`), and writing "0" to each of
- * `procs`. */
+/* A process that has one thread, as every new one, enters by being cloned into `directory` (or writing "0" to
+ * `unified`), and writing "0" to each of `procs`. */
 BOX_API int box_cgroup_entry_fds(box_cgroup *cgroup, struct box_cgroup_entry *entry, box_error **err);
 BOX_API void box_cgroup_entry_close(struct box_cgroup_entry *entry);
 

@@ -118,6 +118,7 @@ static int launch(box_container *c, const box_spec *spec, const box_stdio *io, b
     box_process *process = NULL;
 
     plan_options.monitor = detached;
+    plan_options.cgroup = true;
     plan_options.keep_upper = !(c->flags & BOX_CONTAINER_AUTO_REMOVE);
     int r = box_plan_new_with(spec, &plan_options, &plan, err);
     if (r < 0 || (r = note_intent(c, err)) < 0)

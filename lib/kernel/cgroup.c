@@ -608,6 +608,15 @@ int box_cgroup_add(box_cgroup *cgroup, pid_t pid, box_error **err)
     return 0;
 }
 
+/* On v1 by "tasks": a thread that moves itself alone needs no lock over all thread groups, and taking that lock for
+ * writing, as cgroup.procs does, waits for an RCU grace period: milliseconds, in every hierarchy. */
+static int open_v1_entry(const struct cgroup_dir *dir)
+{
+    int fd = cgroup_open_at(dir->fd, "tasks", O_WRONLY);
+
+    return fd >= 0 ? fd : cgroup_open_at(dir->fd, "cgroup.procs", O_WRONLY);
+}
+
 int box_cgroup_entry_fds(box_cgroup *cgroup, struct box_cgroup_entry *entry, box_error **err)
 {
     if (!cgroup || !entry)
@@ -615,7 +624,7 @@ int box_cgroup_entry_fds(box_cgroup *cgroup, struct box_cgroup_entry *entry, box
     *entry = (struct box_cgroup_entry){.directory = -1, .unified = -1};
     for (int i = 0; i < cgroup->count; i++) {
         const struct cgroup_dir *dir = &cgroup->dir[i];
-        int fd = cgroup_open_at(dir->fd, "cgroup.procs", O_WRONLY);
+        int fd = dir->v2 ? cgroup_open_at(dir->fd, "cgroup.procs", O_WRONLY) : open_v1_entry(dir);
 
         if (fd >= 0 && dir->v2) {
             entry->unified = fd;

@@ -1,11 +1,10 @@
-/* Packing a plan: operations and bytes grow apart and are joined at the end into one sealed memory file. A failure to
- * grow is remembered and told once, so that the code that lists the operations reads as a list. */
-#include "launch/plan.h"
+/* Packing a plan: operations and bytes grow apart and are joined at the end into one block, that goes into a sealed
+ * memory file (stage_file.c). A failure to grow is remembered and told once, so that the code that lists the operations
+ * reads as a list. */
+#include "launch/launch.h"
 
 #include <fcntl.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -127,29 +126,6 @@ int builder_host_clone(struct builder *b, int fd, unsigned flags)
     return slot;
 }
 
-#ifndef MFD_NOEXEC_SEAL
-#define MFD_NOEXEC_SEAL 0x0008U
-#endif
-
-/* A sealed file: what the stage maps is what was written here, whoever else holds the descriptor. */
-static int sealed_file(const void *bytes, size_t size, box_error **err)
-{
-    _close_ int fd = memfd_create("libbox-plan", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL);
-    if (fd < 0 && errno == EINVAL) /* before 6.3 */
-        fd = memfd_create("libbox-plan", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    if (fd < 0)
-        return box_fail_sys(err, "memfd_create", NULL, "make the plan");
-    for (size_t done = 0; done < size;) {
-        ssize_t n = write(fd, (const char *)bytes + done, size - done);
-        if (n < 0 && errno != EINTR)
-            return box_fail_sys(err, "write", NULL, "make the plan");
-        done += n > 0 ? (size_t)n : 0;
-    }
-    if (fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) < 0)
-        return box_fail_sys(err, "fcntl", NULL, "seal the plan");
-    return box_take_fd(&fd);
-}
-
 int builder_finish(struct builder *b, box_error **err)
 {
     uint32_t ops = builder_data(b, b->ops, b->n_ops * sizeof(*b->ops));
@@ -165,12 +141,13 @@ int builder_finish(struct builder *b, box_error **err)
                                  .n_ops = (uint32_t)b->n_ops,
                                  .ops = ops};
     memcpy(b->bytes, &header, sizeof(header));
-    b->plan->memory = sealed_file(b->bytes, b->size, err);
-    if (b->plan->memory < 0) {
-        int r = b->plan->memory;
-        b->plan->memory = -1;
+    struct stage_files files;
+    int r = stage_make_files(b->bytes, b->size, &files, err);
+    if (r < 0)
         return r;
-    }
+    b->plan->program = files.program;
+    b->plan->memory = files.memory;
+    b->plan->offset = files.offset;
     b->plan->size = (uint32_t)b->size;
     b->plan->bytes = b->bytes;
     b->bytes = NULL;

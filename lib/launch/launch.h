@@ -69,16 +69,20 @@ struct box_process {
 /* The host's side of the streams of one start. */
 struct start_streams {
     int stage[3]; /* what the stage gets; owned unless `borrowed` */
-    bool borrowed[3];
+    bool borrowed[3], null[3];
     int host[3];
 };
 int stdio_open(const box_stdio *io, bool terminal, struct start_streams *streams, box_error **err);
 void stdio_close_stage(struct start_streams *streams);
 void stdio_close_all(struct start_streams *streams);
 
-/* A descriptor of the stage program, ready to be executed: a sealed memory file, or the installed copy where the host
- * forbids to execute memory files. */
-int stage_open_program(box_error **err);
+/* The stage program, ready to be executed, and the plan, to be mapped from `offset` on: one sealed memory file, or the
+ * installed program beside one where the host forbids to execute memory files. */
+struct stage_files {
+    int program, memory;
+    uint32_t offset;
+};
+int stage_make_files(const void *plan, size_t size, struct stage_files *files, box_error **err);
 
 /* Turns the stage's report of a failed step into an error. */
 int start_fail(const box_plan *plan, const struct stage_message *message, box_error **err);

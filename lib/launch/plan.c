@@ -29,13 +29,16 @@ static bool have_sys_admin(void)
     return syscall(SYS_capget, &header, data) == 0 && (data[0].effective & (1u << 21)); /* CAP_SYS_ADMIN */
 }
 
-/* What the clone can make at birth. The cgroup namespace comes after the cgroup is entered, time by an operation. */
-static uint64_t new_namespaces(const box_spec *spec)
+/* What the clone can make at birth. The cgroup namespace comes after the cgroup is entered, if one is; time by an
+ * operation. */
+static uint64_t new_namespaces(const struct builder *b)
 {
+    const box_spec *spec = b->spec;
+    bool cgroup = spec->limits || spec->cgroups_path || b->options->cgroup;
     uint64_t flags = 0;
 
     for (int kind = 0; kind < SPEC_NS_KINDS; kind++)
-        if (plan_new_namespace(spec, kind) && kind != SPEC_NS_CGROUP && kind != SPEC_NS_TIME)
+        if (plan_new_namespace(spec, kind) && (kind != SPEC_NS_CGROUP || !cgroup) && kind != SPEC_NS_TIME)
             flags |= (uint64_t)spec_namespace_info[kind].clone_flag;
     return flags;
 }
@@ -87,7 +90,7 @@ static void add_in_namespaces(struct builder *b)
     } else if (plan_joined_namespace(spec, SPEC_NS_USER)) {
         builder_add(b, NEW_OP(BECOME_ROOT));
     }
-    if (plan_new_namespace(spec, SPEC_NS_CGROUP))
+    if (plan_new_namespace(spec, SPEC_NS_CGROUP) && !(b->plan->clone_flags & CLONE_NEWCGROUP))
         builder_add(b, NEW_OP(UNSHARE, .num = CLONE_NEWCGROUP, .str = builder_string(b, "cgroup")));
     if (plan_new_namespace(spec, SPEC_NS_TIME)) {
         const struct spec_time_offset *m = &spec->time_monotonic, *t = &spec->time_boottime;
@@ -112,7 +115,7 @@ static int add_namespaces(struct builder *b, box_error **err)
 {
     const box_spec *spec = b->spec;
     box_plan *plan = b->plan;
-    uint64_t flags = new_namespaces(spec);
+    uint64_t flags = new_namespaces(b);
     bool joins_pid = false, joins = false;
     bool group_will_do = !spec->process.terminal && !b->options->monitor;
 
@@ -124,6 +127,7 @@ static int add_namespaces(struct builder *b, box_error **err)
     builder_add(b, NEW_OP(SETSID, .num = group_will_do));
     if (!plan->forks) {
         plan->clone_flags = flags;
+        plan->clone_into = true;
         plan->ambient = b->new_user;
         builder_add(b, NEW_OP(CGROUP, .applied = APPLIES(CGROUP)));
         add_in_namespaces(b);
@@ -136,7 +140,8 @@ static int add_namespaces(struct builder *b, box_error **err)
         return r;
     if (!b->options->monitor && (r = add_joins(b, &joins_pid, err)) < 0)
         return r;
-    builder_add(b, NEW_OP(FORK, .num = flags, .flags = b->options->monitor ? FORK_PARENT_MONITOR : FORK_PARENT_EXITS));
+    builder_add(b, NEW_OP(FORK, .num = flags & ~(uint64_t)CLONE_NEWCGROUP,
+                          .flags = FORK_INTO_CGROUP | (b->options->monitor ? FORK_PARENT_MONITOR : FORK_PARENT_EXITS)));
     builder_add(b, NEW_OP(SETSID, .num = group_will_do));
     builder_add(b, NEW_OP(CGROUP, .applied = APPLIES(CGROUP)));
     if (b->options->monitor && joins && (r = add_joins(b, &joins_pid, err)) < 0)
@@ -153,6 +158,7 @@ static int add_join(struct builder *b)
     uint32_t flags = b->options->join;
 
     b->plan->forks = true;
+    b->plan->clone_into = true;
     builder_add(b, NEW_OP(SETSID, .num = !b->spec->process.terminal));
     builder_add(b, NEW_OP(CGROUP, .applied = APPLIES(CGROUP)));
     builder_add(b, NEW_OP(NONDUMPABLE));
@@ -250,7 +256,7 @@ int box_plan_new_with(const box_spec *spec, const struct plan_options *options, 
     _cleanup_(box_plan) box_plan *p = calloc(1, sizeof(*p));
     if (!p)
         return box_fail_nomem(err);
-    p->memory = -1;
+    p->memory = p->program = -1;
     box_spec copy = *spec;
     struct builder b = {.spec = spec, .options = options, .plan = p};
     r = look_up_user(&b, &copy, err);
@@ -282,6 +288,8 @@ void box_plan_free(box_plan *plan)
         close(plan->held[i].fd);
     for (size_t i = 0; i < plan->n_clones; i++)
         close(plan->clones[i].fd);
+    if (plan->program >= 0 && plan->program != plan->memory)
+        close(plan->program);
     if (plan->memory >= 0)
         close(plan->memory);
     box_limits_free(plan->limits);

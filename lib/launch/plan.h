@@ -26,7 +26,10 @@ struct plan_host_clone {
 struct box_plan {
     uint8_t *bytes; /* as in the memory file; for naming the step that failed */
     uint32_t size;
-    int memory;
+    int memory;           /* the file that holds it, from `offset` on */
+    uint32_t offset;
+    int program;          /* the stage: the same file, or the installed copy's descriptor */
+    bool clone_into;      /* the stage itself is cloned into the cgroup */
     uint64_t clone_flags; /* of the first clone */
     bool ambient;         /* capabilities must be carried over the exec of the stage */
     bool forks;           /* the stage goes on as a child of its own */
@@ -55,6 +58,7 @@ struct plan_options {
     int root_fd;          /* the root whose passwd and group files count (exec); -1: the spec's own root */
     bool keep_upper;      /* the writable layer outlives this run: what the payload syncs is synced */
     bool hold;            /* wait on the hold descriptor before the payload is executed */
+    bool cgroup;          /* a cgroup will be given at the start */
 };
 #define PLAN_OPTIONS_INIT {.root_fd = -1, .keep_upper = true}
 int box_plan_new_with(const box_spec *spec, const struct plan_options *options, box_plan **plan, box_error **err);

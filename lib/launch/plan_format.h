@@ -5,7 +5,7 @@
  * nothing in it is a pointer.
  *
  * Descriptors are named by *slot*, an index into a table of the stage's. Some slots are filled by the host at the
- * start (struct stage_start says which of the stage's inherited descriptors is which slot), the others by operations.
+ * start (the stage's argument says which of its inherited descriptors is which slot), the others by operations.
  *
  * The two programs are always built from one tree, so the version only catches an installed stage of another build. */
 #ifndef BOX_LAUNCH_PLAN_FORMAT_H
@@ -38,7 +38,8 @@ enum plan_fixed_slot {
     SLOT_LOG,     /* where the monitor copies a terminal's output */
     SLOT_TARGET,  /* the mount target that was resolved last */
     SLOT_MOUNT,   /* the mount in hand */
-    SLOT_CGROUP,  /* 12 slots: descriptors of cgroup.procs */
+    SLOT_INTO,    /* the v2 cgroup that the process which goes on is cloned into */
+    SLOT_CGROUP,  /* 12 slots: v1 cgroups, entered by writing */
     SLOT_REPORT = SLOT_CGROUP + 12, /* where an init tells how the payload ended */
     SLOT_HOLD,    /* a descriptor to read one byte from before the payload is executed */
     SLOT_JOIN,    /* a pidfd whose namespaces are joined */
@@ -138,18 +139,16 @@ struct plan_header {
     uint32_t reserved[3];
 };
 
-/* What is special to one start of a plan: the first message on the socket. */
-#define STAGE_MAX_FDS 1200
+/* What is special to one start of a plan is the stage's argument: numbers with commas between them. First the
+ * descriptors of the socket and of the file that holds the plan, the plan's offset and size in that, and features; then
+ * pairs of a slot and its descriptor. */
+#define STAGE_ARGUMENT "%d,%d,%u,%u,%u" /* then ",SLOT,FD" for each */
+#define STAGE_MAX_FDS  1200
 struct stage_fd {
     int32_t slot;
     int32_t fd;
 };
-struct stage_start {
-    uint32_t n_fds;
-    uint32_t features; /* STAGE_NO_* below: parts that a test takes away */
-    struct stage_fd fds[STAGE_MAX_FDS];
-};
-#define STAGE_NO_OPENAT2 1u
+#define STAGE_NO_OPENAT2 1u /* features: parts that a test takes away */
 
 /* From the stage to the host. */
 enum stage_message_kind {
@@ -177,6 +176,7 @@ struct stage_message {
 /* FORK: num = clone flags; one of */
 #define FORK_PARENT_EXITS   PLAN_OP_FLAG(0) /* the new process becomes the host's child (CLONE_PARENT) */
 #define FORK_PARENT_MONITOR PLAN_OP_FLAG(1) /* the parent stays to record how the process ended */
+#define FORK_INTO_CGROUP    PLAN_OP_FLAG(2) /* the new process is born in SLOT_INTO, when there is one */
 /* OPEN_SOURCE: slot = result, str = path (or slot2: a descriptor), num = open_tree flags; */
 #define SOURCE_OPTIONAL_FILE PLAN_OP_FLAG(0)
 /* NEW_FS: slot = result, str = type, str2 = source, data = pairs "key\0value\0" ("key\0\0" is a flag), num = attrs */

@@ -1,5 +1,6 @@
-/* The stage program as a descriptor. A memory file that is sealed against writing cannot be overwritten from inside a
- * container by way of /proc/PID/exe (CVE-2019-5736), and costs some microseconds to make. */
+/* The stage program and the plan as descriptors. Both lie in one memory file, the stage first, which is made with the
+ * plan and kept with it. It is sealed against writing, so it cannot be overwritten from inside a container by way of
+ * /proc/PID/exe (CVE-2019-5736), and what the stage maps is what was written here, whoever else holds the descriptor. */
 #include "launch/launch.h"
 
 #include <fcntl.h>
@@ -12,6 +13,9 @@
 
 #ifndef MFD_EXEC
 #define MFD_EXEC 0x0010U
+#endif
+#ifndef MFD_NOEXEC_SEAL
+#define MFD_NOEXEC_SEAL 0x0008U
 #endif
 
 extern const unsigned char box_stage_blob[];
@@ -41,22 +45,44 @@ static int open_installed(box_error **err)
     return box_take_fd(&fd);
 }
 
-int stage_open_program(box_error **err)
+static int memory_file(unsigned kind)
 {
-    _close_ int fd = memfd_create("libbox-stage", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_EXEC);
-    if (fd < 0 && errno == EINVAL) /* before 6.3 */
-        fd = memfd_create("libbox-stage", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    if (fd < 0 && errno == EACCES)
-        return open_installed(err);
-    if (fd < 0)
-        return box_fail_sys(err, "memfd_create", NULL, "make the stage");
-    for (size_t done = 0; done < box_stage_blob_size;) {
-        ssize_t n = write(fd, box_stage_blob + done, box_stage_blob_size - done);
+    int fd = memfd_create("libbox-stage", MFD_CLOEXEC | MFD_ALLOW_SEALING | kind);
+
+    return fd < 0 && errno == EINVAL ? memfd_create("libbox-stage", MFD_CLOEXEC | MFD_ALLOW_SEALING) : fd; /* before 6.3 */
+}
+
+static int write_at(int fd, size_t offset, const void *bytes, size_t size)
+{
+    for (size_t done = 0; done < size;) {
+        ssize_t n = pwrite(fd, (const char *)bytes + done, size - done, (off_t)(offset + done));
         if (n < 0 && errno != EINTR)
-            return box_fail_sys(err, "write", NULL, "make the stage");
+            return -1;
         done += n > 0 ? (size_t)n : 0;
     }
+    return 0;
+}
+
+int stage_make_files(const void *plan, size_t size, struct stage_files *files, box_error **err)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE), offset = (box_stage_blob_size + page - 1) & ~(page - 1);
+    _close_ int program = -1;
+    _close_ int fd = memory_file(MFD_EXEC);
+
+    if (fd < 0 && errno == EACCES) {
+        if ((program = open_installed(err)) < 0)
+            return program;
+        offset = 0;
+        fd = memory_file(MFD_NOEXEC_SEAL);
+    }
+    if (fd < 0)
+        return box_fail_sys(err, "memfd_create", NULL, "make the plan");
+    if ((offset && write_at(fd, 0, box_stage_blob, box_stage_blob_size) < 0) || write_at(fd, offset, plan, size) < 0)
+        return box_fail_sys(err, "pwrite", NULL, "make the plan");
     if (fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) < 0)
-        return box_fail_sys(err, "fcntl", NULL, "seal the stage");
-    return box_take_fd(&fd);
+        return box_fail_sys(err, "fcntl", NULL, "seal the plan");
+    files->offset = (uint32_t)offset;
+    files->memory = box_take_fd(&fd);
+    files->program = program < 0 ? files->memory : box_take_fd(&program);
+    return 0;
 }

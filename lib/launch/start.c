@@ -1,7 +1,7 @@
 /* A start, on the host's side.
  *
- * In order: streams, cgroup, socket; the start message goes into the socket; clone; the child clears close-on-exec on
- * the descriptors that the stage is to have and executes it; id maps are written; then the stage's messages are read
+ * In order: streams, cgroup, socket; clone; the child clears close-on-exec on the descriptors that the stage is to have
+ * and executes it, with their numbers as its argument; id maps are written; then the stage's messages are read
  * until it has become the payload (end of file) or has failed. Whatever fails, the child is killed and reaped here,
  * and nothing stays behind. */
 #include "launch/launch.h"
@@ -12,6 +12,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -38,16 +39,17 @@ struct start {
     box_process *process;
     struct start_streams streams;
     int socket, stage_socket;
-    int program;
     int report_stage;
     int channel[2];
     struct box_cgroup_entry entry;
     bool have_entry;
-    struct stage_start message;
-    int clones[STAGE_MAX_FDS];
+    struct stage_fd *fds;
+    uint32_t n_fds, room;
+    int *clones;
     size_t n_clones;
     bool ready;
     struct child *child;
+    char *argument;
     char *stack;
 };
 
@@ -57,9 +59,9 @@ struct start {
 
 struct child {
     int program;
-    char where[64];
     const char *argv[3];
-    const struct stage_start *message;
+    const struct stage_fd *fds;
+    uint32_t n_fds;
     int socket, plan;
     bool ambient;
     int errnum;
@@ -93,8 +95,8 @@ static int child_main(void *arg)
     struct child *c = arg;
     const char *const env[] = {NULL};
 
-    for (uint32_t i = 0; i < c->message->n_fds; i++)
-        box_sys(fcntl, c->message->fds[i].fd, F_SETFD, 0);
+    for (uint32_t i = 0; i < c->n_fds; i++)
+        box_sys(fcntl, c->fds[i].fd, F_SETFD, 0);
     box_sys(fcntl, c->socket, F_SETFD, 0);
     box_sys(fcntl, c->plan, F_SETFD, 0);
     if (c->ambient)
@@ -109,9 +111,16 @@ static int give(struct start *s, int slot, int fd, box_error **err)
 {
     if (fd < 0)
         return 0;
-    if (s->message.n_fds >= STAGE_MAX_FDS)
+    if (s->n_fds >= STAGE_MAX_FDS)
         return box_fail(err, BOX_ELIMIT, "more than %d descriptors are handed to the stage", STAGE_MAX_FDS);
-    s->message.fds[s->message.n_fds++] = (struct stage_fd){slot, fd};
+    if (s->n_fds == s->room) {
+        struct stage_fd *grown = reallocarray(s->fds, s->room ? s->room * 2 : 32, sizeof(*grown));
+        if (!grown)
+            return box_fail_nomem(err);
+        s->fds = grown;
+        s->room = s->room ? s->room * 2 : 32;
+    }
+    s->fds[s->n_fds++] = (struct stage_fd){slot, fd};
     return 0;
 }
 
@@ -120,6 +129,8 @@ static int give_held(struct start *s, box_error **err)
     const box_plan *plan = s->plan;
     int r = 0;
 
+    if (plan->n_clones && !(s->clones = calloc(plan->n_clones, sizeof(int))))
+        return box_fail_nomem(err);
     for (size_t i = 0; i < plan->n_held && r >= 0; i++)
         r = give(s, plan->held[i].slot, plan->held[i].fd, err);
     for (size_t i = 0; i < plan->n_clones && r >= 0; i++) {
@@ -171,8 +182,8 @@ static int enter_cgroup(struct start *s, box_error **err)
         return r;
     s->have_entry = true;
     int slot = SLOT_CGROUP;
-    if (plan->forks)
-        r = give(s, slot++, s->entry.unified, err);
+    if (!plan->clone_into)
+        r = give(s, SLOT_INTO, s->entry.directory, err);
     for (int i = 0; i < s->entry.count && r >= 0 && slot < SLOT_REPORT; i++)
         r = give(s, slot++, s->entry.procs[i], err);
     return r;
@@ -215,9 +226,38 @@ static int open_socket(struct start *s, box_error **err)
         return box_fail_sys(err, "socketpair", NULL, "talk to the stage");
     s->socket = ends[0];
     s->stage_socket = ends[1];
-    size_t size = offsetof(struct stage_start, fds) + s->message.n_fds * sizeof(struct stage_fd);
-    if (send(s->socket, &s->message, size, MSG_NOSIGNAL) != (ssize_t)size)
-        return box_fail_sys(err, "send", NULL, "talk to the stage");
+    return 0;
+}
+
+static char *put_number(char *at, unsigned n)
+{
+    char digits[12];
+    int i = 0;
+
+    do
+        digits[i++] = (char)('0' + n % 10);
+    while (n /= 10);
+    *at++ = ',';
+    while (i)
+        *at++ = digits[--i];
+    return at;
+}
+
+/* STAGE_ARGUMENT */
+static int make_argument(struct start *s, box_error **err)
+{
+    const box_plan *plan = s->plan;
+    size_t size = 64 + (size_t)s->n_fds * 24;
+
+    s->argument = malloc(size);
+    if (!s->argument)
+        return box_fail_nomem(err);
+    int n = snprintf(s->argument, size, STAGE_ARGUMENT, s->stage_socket, plan->memory, plan->offset, plan->size,
+                     s->options->features);
+    char *at = s->argument + n;
+    for (uint32_t i = 0; i < s->n_fds; i++)
+        at = put_number(put_number(at, (unsigned)s->fds[i].slot), (unsigned)s->fds[i].fd);
+    *at = '\0';
     return 0;
 }
 
@@ -232,15 +272,15 @@ static int clone_stage(struct start *s, box_error **err)
     uint64_t flags = plan->clone_flags;
     int into = -1;
 
-    snprintf(c->where, sizeof(c->where), "%d,%d,%u", s->stage_socket, plan->memory, plan->size);
-    if (s->have_entry && !plan->forks && s->entry.directory >= 0) {
+    if (s->have_entry && plan->clone_into && s->entry.directory >= 0) {
         into = s->entry.directory;
         flags |= CLONE_INTO_CGROUP;
     }
-    c->program = s->program;
+    c->program = plan->program;
     c->argv[0] = "libbox-stage";
-    c->argv[1] = c->where;
-    c->message = &s->message;
+    c->argv[1] = s->argument;
+    c->fds = s->fds;
+    c->n_fds = s->n_fds;
     c->socket = s->stage_socket;
     c->plan = plan->memory;
     c->ambient = plan->ambient;
@@ -392,11 +432,9 @@ static int run(struct start *s, box_error **err)
 {
     int r;
 
-    s->program = stage_open_program(err);
-    if (s->program < 0)
-        return s->program;
     if ((r = give_held(s, err)) < 0 || (r = give_streams(s, err)) < 0 || (r = enter_cgroup(s, err)) < 0 ||
-        (r = give_supervision(s, err)) < 0 || (r = open_socket(s, err)) < 0 || (r = clone_stage(s, err)) < 0)
+        (r = give_supervision(s, err)) < 0 || (r = open_socket(s, err)) < 0 || (r = make_argument(s, err)) < 0 ||
+        (r = clone_stage(s, err)) < 0)
         return r;
     stdio_close_stage(&s->streams);
     if (s->report_stage >= 0) {
@@ -411,7 +449,7 @@ static int run(struct start *s, box_error **err)
 
 static void clean_up(struct start *s)
 {
-    const int fds[] = {s->socket, s->stage_socket, s->program, s->report_stage, s->channel[0], s->channel[1]};
+    const int fds[] = {s->socket, s->stage_socket, s->report_stage, s->channel[0], s->channel[1]};
 
     for (size_t i = 0; i < BOX_ARRAY(fds); i++)
         if (fds[i] >= 0)
@@ -421,6 +459,9 @@ static void clean_up(struct start *s)
     if (s->have_entry)
         box_cgroup_entry_close(&s->entry);
     stdio_close_stage(&s->streams);
+    free(s->clones);
+    free(s->fds);
+    free(s->argument);
 }
 
 int box_plan_start_with(const box_plan *plan, const struct start_options *options, box_process **process, box_error **err)
@@ -443,10 +484,9 @@ int box_plan_start_with(const box_plan *plan, const struct start_options *option
     s->plan = plan;
     s->options = options;
     s->process = p;
-    s->socket = s->stage_socket = s->program = s->report_stage = s->channel[0] = s->channel[1] = -1;
+    s->socket = s->stage_socket = s->report_stage = s->channel[0] = s->channel[1] = -1;
     for (int i = 0; i < 3; i++)
         s->streams.stage[i] = s->streams.host[i] = -1;
-    s->message.features = options->features;
 
     int r = run(s, err);
     for (int i = 0; i < 3; i++) {
@@ -457,14 +497,13 @@ int box_plan_start_with(const box_plan *plan, const struct start_options *option
         p->applied |= BOX_APPLIED_NAMESPACES;
     if (!p->borrowed)
         p->applied &= ~(uint32_t)BOX_APPLIED_CGROUP;
+    if (r < 0) /* the child first: until it is gone, it may stand on the stack that is in `s` */
+        box_process_free(p);
+    else
+        *process = p;
     clean_up(s);
     free(s);
-    if (r < 0) {
-        box_process_free(p);
-        return r;
-    }
-    *process = p;
-    return 0;
+    return r < 0 ? r : 0;
 }
 
 int box_plan_start(const box_plan *plan, const box_stdio *io, box_process **process, box_error **err)

@@ -124,10 +124,18 @@ int box_stdio_set_pty(box_stdio *io, unsigned short rows, unsigned short columns
     return 0;
 }
 
-static int open_null(int i, box_error **err)
+/* One descriptor serves all the streams that get nothing. */
+static int open_null(int i, struct start_streams *out, box_error **err)
 {
-    int fd = open("/dev/null", (i ? O_WRONLY : O_RDONLY) | O_CLOEXEC);
+    for (int k = 0; k < i; k++) {
+        if (out->null[k]) {
+            out->borrowed[i] = true;
+            return out->stage[k];
+        }
+    }
+    int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
 
+    out->null[i] = fd >= 0;
     return fd < 0 ? box_fail_sys(err, "open", "/dev/null", "open the standard streams") : fd;
 }
 
@@ -155,7 +163,7 @@ int stdio_open(const box_stdio *io, bool terminal, struct start_streams *out, bo
     static const struct stream null = {STREAM_NULL, -1, NULL};
 
     for (int i = 0; i < 3; i++)
-        out->stage[i] = out->host[i] = -1, out->borrowed[i] = false;
+        out->stage[i] = out->host[i] = -1, out->borrowed[i] = out->null[i] = false;
     for (int i = 0; i < 3 && !terminal; i++) {
         const struct stream *s = io ? &io->standard[i] : &null;
         int r = 0;
@@ -166,7 +174,7 @@ int stdio_open(const box_stdio *io, bool terminal, struct start_streams *out, bo
         } else if (s->kind == STREAM_PIPE) {
             r = open_pipe(i, out, err);
         } else {
-            r = out->stage[i] = s->kind == STREAM_FILE ? open_file(s, i, err) : open_null(i, err);
+            r = out->stage[i] = s->kind == STREAM_FILE ? open_file(s, i, err) : open_null(i, out, err);
         }
         if (r < 0) {
             stdio_close_all(out);

@@ -63,15 +63,46 @@ static void turn(struct subject *s, unsigned round)
     if (t < 0)
         s->skipped = true; /* a subject that fails once has no honest median */
     else
-        s->times[s->n++] = t;
+        s->times[round] = t;
 }
 
-static void take_median(struct subject *s)
+static void take_median(struct subject *s, unsigned runs)
 {
-    qsort(s->times, s->n, sizeof(*s->times), compare);
-    s->median = s->n == 0 ? 0 : ((double)s->times[(s->n - 1) / 2] + (double)s->times[s->n / 2]) / 2e6;
-    free(s->times);
-    s->times = NULL;
+    int64_t *sorted = calloc(runs, sizeof(*sorted));
+
+    for (unsigned i = 0; sorted && i < runs; i++)
+        if (s->times[i])
+            sorted[s->n++] = s->times[i];
+    if (s->n) {
+        qsort(sorted, s->n, sizeof(*sorted), compare);
+        s->median = ((double)sorted[(s->n - 1) / 2] + (double)sorted[s->n / 2]) / 2e6;
+        s->decile = (double)sorted[(s->n - 1) / 10] / 1e6;
+    }
+    free(sorted);
+}
+
+static int compare_doubles(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+
+    return (x > y) - (x < y);
+}
+
+/* What else the machine does comes and goes; two runs that follow each other mostly meet the same. */
+static double paired_ratio(const struct subject *a, const struct subject *b, unsigned runs)
+{
+    double *ratios = calloc(runs, sizeof(*ratios)), ratio = 0;
+    size_t n = 0;
+
+    for (unsigned i = 0; ratios && i < runs; i++)
+        if (a->times[i] && b->times[i])
+            ratios[n++] = (double)a->times[i] / (double)b->times[i];
+    if (n) {
+        qsort(ratios, n, sizeof(*ratios), compare_doubles);
+        ratio = (ratios[(n - 1) / 2] + ratios[n / 2]) / 2;
+    }
+    free(ratios);
+    return ratio;
 }
 
 void bench_run(struct group *g, unsigned runs, struct output *out)
@@ -81,16 +112,18 @@ void bench_run(struct group *g, unsigned runs, struct output *out)
     for (size_t i = 0; i < g->n; i++) {
         struct subject *s = &g->subjects[i];
         s->times = calloc(runs, sizeof(*s->times));
-        if (!s->times)
-            s->skipped = true, bench_fail(s, "out of memory");
+        if (!s->times) {
+            bench_skip(g->name, s->name, "out of memory");
+            return;
+        }
         for (unsigned k = 0; k < warm_up && !s->skipped; k++)
             s->skipped = s->run(s) < 0;
     }
     for (unsigned round = 0; round < runs; round++)
         for (size_t i = 0; i < g->n; i++)
-            turn(&g->subjects[i], round);
+            turn(&g->subjects[round % 2 ? g->n - 1 - i : i], round);
     for (size_t i = 0; i < g->n; i++)
-        take_median(&g->subjects[i]);
+        take_median(&g->subjects[i], runs);
 
     const struct subject *libbox = &g->subjects[0];
     for (size_t i = 1; i < g->n; i++) {
@@ -98,30 +131,33 @@ void bench_run(struct group *g, unsigned runs, struct output *out)
         if (libbox->skipped || peer->skipped)
             bench_skip(g->name, peer->name, libbox->skipped ? libbox->why : peer->why);
         else
-            bench_report(out, g->name, libbox->median, peer->median, peer->name, peer->n);
+            bench_report(out, g->name, peer->name,
+                         &(struct result){libbox->median, peer->median, paired_ratio(libbox, peer, runs),
+                                          libbox->decile / peer->decile, "ms", peer->n});
     }
+    for (size_t i = 0; i < g->n; i++)
+        free(g->subjects[i].times);
 }
 
 /* ---- reports
  * ------------------------------------------------------------------------------------------------------- */
 
-void bench_report(struct output *out, const char *name, double libbox, double peer, const char *peer_name,
-                  size_t runs)
+void bench_report(struct output *out, const char *name, const char *peer_name, const struct result *r)
 {
     static bool headed;
     char *more = NULL;
 
     if (!headed)
-        printf("%-46s %10s  %-34s %10s %7s %5s\n", "work", "libbox ms", "peer", "peer ms", "ratio", "runs");
+        printf("%-46s %10s  %-34s %10s %-3s %7s %7s %5s\n", "work", "libbox", "peer", "peer", "", "ratio", "quiet", "runs");
     headed = true;
-    printf("%-46s %10.3f  %-34s %10.3f %7.2f %5zu\n", name, libbox, peer_name, peer, libbox / peer, runs);
+    printf("%-46s %10.3f  %-34s %10.3f %-3s %7.2f %7.2f %5zu\n", name, r->libbox, peer_name, r->peer, r->unit, r->ratio,
+           r->quiet, r->runs);
     fflush(stdout);
     if (asprintf(&more,
                  "%s%s  {\"name\": \"%s\", \"libbox\": %.4f, \"peer\": %.4f, \"peer_name\": \"%s\", "
-                 "\"ratio\": %.4f, "
-                 "\"unit\": \"ms\", \"runs\": %zu}",
-                 out->json ? out->json : "", out->json ? ",\n" : "", name, libbox, peer, peer_name,
-                 libbox / peer, runs) < 0)
+                 "\"ratio\": %.4f, \"quiet\": %.4f, \"unit\": \"%s\", \"runs\": %zu}",
+                 out->json ? out->json : "", out->json ? ",\n" : "", name, r->libbox, r->peer, peer_name, r->ratio,
+                 r->quiet, r->unit, r->runs) < 0)
         return;
     free(out->json);
     out->json = more;

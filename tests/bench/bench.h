@@ -20,8 +20,9 @@ struct subject {
     int64_t (*run)(struct subject *s);
     void *data;
     char why[BENCH_TEXT];
-    int64_t *times;
-    double median; /* milliseconds */
+    int64_t *times; /* one a turn; 0: not run in that one */
+    double median;  /* milliseconds */
+    double decile;  /* a tenth of the runs took this or less: what it takes while nothing else runs */
     bool skipped;
     unsigned every; /* runs in one turn of so many; for slow ones. 0: in each */
     size_t n;
@@ -46,8 +47,14 @@ struct subject *bench_add(struct group *g, const char *name, int64_t (*run)(stru
 int64_t bench_fail(struct subject *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Runs a group `runs` times in turns and reports it. */
 void bench_run(struct group *g, unsigned runs, struct output *out);
-void bench_report(struct output *out, const char *name, double libbox, double peer, const char *peer_name,
-                  size_t runs);
+struct result {
+    double libbox, peer; /* medians */
+    double ratio;        /* the median of the ratios of all turns in which both ran */
+    double quiet;        /* the ratio of the lower deciles */
+    const char *unit;
+    size_t runs;
+};
+void bench_report(struct output *out, const char *name, const char *peer_name, const struct result *result);
 void bench_skip(const char *name, const char *peer_name, const char *why);
 /* Writes the records, if a file was asked for. Returns 0, or -1 with errno. */
 int bench_finish(struct output *out);

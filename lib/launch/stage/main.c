@@ -15,8 +15,7 @@ const stage_handler stage_handlers[OP_COUNT] = {
 };
 
 /* One stage a process: in zeroed memory that costs nothing until it is touched. */
-static struct stage the_stage;
-static struct stage_start the_start;
+static struct stage the_stage __attribute__((aligned(4096)));
 
 static int number(const char **at)
 {
@@ -41,9 +40,9 @@ static void reset_signals(void)
         box_sys(rt_sigaction, sig, &action, NULL, 8);
 }
 
-static int map_plan(struct stage *s, int fd, long size)
+static int map_plan(struct stage *s, int fd, long offset, long size)
 {
-    long at = STAGE_TRY(s, mmap, NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);
+    long at = STAGE_TRY(s, mmap, NULL, size, PROT_READ, MAP_PRIVATE | MAP_POPULATE, fd, offset);
     const struct plan_header *header = (const struct plan_header *)at;
 
     s->call = "plan";
@@ -53,29 +52,28 @@ static int map_plan(struct stage *s, int fd, long size)
     return 0;
 }
 
+/* The words of `arg` are those of STAGE_ARGUMENT. */
 static int set_up(struct stage *s, const char *arg)
 {
     s->socket = number(&arg);
     int plan = number(&arg);
-    long size = number(&arg);
+    long offset = number(&arg), size = number(&arg);
 
-    for (int i = 0; i < PLAN_SLOTS; i++)
-        s->slots[i] = -1;
+    s->features = (uint32_t)number(&arg);
+    s->resolve = s->features & STAGE_NO_OPENAT2 ? 8u : 0; /* BOX_RESOLVE_WALK */
+    while (*arg) {
+        int slot = number(&arg);
+        if (*arg < '0' || *arg > '9') {
+            s->call = "start arguments";
+            return -EPROTO;
+        }
+        STAGE_DO(stage_set_slot(s, slot, number(&arg)));
+    }
     reset_signals();
     /* Nothing that is open now reaches the payload, except by the STREAMS operation. */
     box_sys(close_range, 3, ~0u, CLOSE_RANGE_CLOEXEC);
     box_sys(umask, 0);
-
-    long n = STAGE_TRY(s, recvfrom, s->socket, &the_start, sizeof(the_start), 0, NULL, NULL);
-    s->call = "start message";
-    if (n < (long)offsetof(struct stage_start, fds) ||
-        n != (long)(offsetof(struct stage_start, fds) + the_start.n_fds * sizeof(struct stage_fd)))
-        return -EPROTO;
-    for (uint32_t i = 0; i < the_start.n_fds; i++)
-        STAGE_DO(stage_set_slot(s, the_start.fds[i].slot, the_start.fds[i].fd));
-    s->features = the_start.features;
-    s->resolve = s->features & STAGE_NO_OPENAT2 ? 8u : 0; /* BOX_RESOLVE_WALK */
-    return map_plan(s, plan, size);
+    return map_plan(s, plan, offset, size);
 }
 
 static void fail(struct stage *s, uint32_t op, int errnum)

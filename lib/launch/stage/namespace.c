@@ -97,11 +97,16 @@ STAGE_OP(FORK)
 {
     int pidfd = -1;
     struct clone_args args = {.flags = op->num | CLONE_PIDFD, .pidfd = (uint64_t)(uintptr_t)&pidfd};
+    int into = op->flags & FORK_INTO_CGROUP ? stage_slot(s, SLOT_INTO) : -1;
 
     if (op->flags & FORK_PARENT_EXITS)
         args.flags |= CLONE_PARENT;
     else
         args.exit_signal = 17; /* SIGCHLD */
+    if (into >= 0) {
+        args.flags |= CLONE_INTO_CGROUP;
+        args.cgroup = (uint64_t)into;
+    }
     long pid = STAGE_TRY(s, clone3, &args, sizeof(args));
     if (pid == 0)
         return 0;

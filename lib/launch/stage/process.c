@@ -85,7 +85,7 @@ STAGE_OP(PTY)
         if (r < 0)
             return r;
         box_sys(close, stage_slot(s, SLOT_CHANNEL_SEND));
-        s->slots[SLOT_CHANNEL_SEND] = -1;
+        stage_set_slot(s, SLOT_CHANNEL_SEND, -1);
         box_sys(close, master);
     }
     STAGE_DO(stage_set_slot(s, SLOT_CONSOLE, peer));
@@ -101,24 +101,35 @@ STAGE_OP(TERMINAL)
     return 0;
 }
 
-/* First every source is copied out of the way, then each goes to its number. */
+static int move_above(struct stage *s, int from, int to, int above)
+{
+    for (int i = from; i < to; i++) {
+        int fd = stage_slot(s, i);
+        if (fd < 0 || fd >= above)
+            continue;
+        int moved = (int)box_sys(fcntl, fd, F_DUPFD_CLOEXEC, above);
+        s->call = "fcntl";
+        if (moved < 0 && (moved != -EBADF || i < SLOT_ROOT || i >= SLOT_EXTRA)) /* others may be closed by now */
+            return moved;
+        STAGE_DO(stage_set_slot(s, i, moved < 0 ? -1 : moved));
+    }
+    return 0;
+}
+
+/* First what lies on a number that is wanted is copied out of the way, then each goes to its number. */
 STAGE_OP(STREAMS)
 {
-    int above = 3;
+    int above = s->n_extra > 3 ? s->n_extra : 3;
 
     (void)op;
-    for (int n = 3; SLOT_EXTRA + n < PLAN_SLOTS; n++)
-        if (s->slots[SLOT_EXTRA + n] >= 0)
-            above = n + 1;
-    for (int i = 0; i < PLAN_SLOTS; i++)
-        if (s->slots[i] >= 0 && (s->slots[i] < above || i < SLOT_ROOT || i >= SLOT_EXTRA))
-            s->slots[i] = (int)STAGE_TRY(s, fcntl, s->slots[i], F_DUPFD_CLOEXEC, above);
-    /* The socket may sit on a number that is wanted. */
-    s->socket = (int)STAGE_TRY(s, fcntl, s->socket, F_DUPFD_CLOEXEC, above);
+    STAGE_DO(move_above(s, 1, s->n_slots, above));
+    STAGE_DO(move_above(s, SLOT_EXTRA, SLOT_EXTRA + s->n_extra, above));
+    if (s->socket < above)
+        s->socket = (int)STAGE_TRY(s, fcntl, s->socket, F_DUPFD_CLOEXEC, above);
     for (int n = 0; n < above; n++) {
-        int slot = n < 3 ? SLOT_STDIN + n : SLOT_EXTRA + n;
-        if (s->slots[slot] >= 0)
-            STAGE_TRY(s, dup3, s->slots[slot], n, 0);
+        int fd = stage_slot(s, n < 3 ? SLOT_STDIN + n : SLOT_EXTRA + n);
+        if (fd >= 0)
+            STAGE_TRY(s, dup3, fd, n, 0);
     }
     return 0;
 }
@@ -162,6 +173,11 @@ STAGE_OP(CHDIR)
 {
     const char *path = stage_string(s, op->str);
     static char now[4096];
+
+    if (path[0] == '/' && !path[1]) { /* the root, wherever that is: nothing to be led astray by */
+        STAGE_TRY(s, chdir, path);
+        return 0;
+    }
     int root = (int)STAGE_TRY(s, openat, AT_FDCWD, "/", O_PATH | O_DIRECTORY | O_CLOEXEC);
     int fd = box_resolve(root, path, O_PATH | O_DIRECTORY, s->resolve);
 
@@ -369,12 +385,16 @@ STAGE_OP(SECCOMP)
 
 /* ---- exec -------------------------------------------------------------------------------------------------------- */
 
-/* The strings of the plan as a vector of pointers, on fresh pages. */
-static int vector(struct stage *s, uint32_t offset, uint32_t n, const char ***out)
-{
-    long at = STAGE_TRY(s, mmap, NULL, ((uint64_t)n + 1) * sizeof(char *), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    const char **v = (const char **)at, *p = stage_string(s, offset);
+#define FEW_STRINGS 48
 
+/* The strings of the plan as a vector of pointers: in `few` when they fit, otherwise on fresh pages. */
+static int vector(struct stage *s, uint32_t offset, uint32_t n, const char **few, const char ***out)
+{
+    const char **v = few, *p = stage_string(s, offset);
+
+    if (n >= FEW_STRINGS)
+        v = (const char **)STAGE_TRY(s, mmap, NULL, ((uint64_t)n + 1) * sizeof(char *), PROT_READ | PROT_WRITE,
+                                     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     for (uint32_t i = 0; i < n; i++) {
         v[i] = p;
         p += stage_strlen(p) + 1;
@@ -418,11 +438,12 @@ STAGE_OP(EXEC)
 {
     const struct plan_exec *exec = (const struct plan_exec *)(s->plan + op->data);
     const char *program = stage_string(s, op->str), **args, **env;
+    const char *few_args[FEW_STRINGS], *few_env[FEW_STRINGS];
     uint64_t none = 0;
     int has_slash = 0;
 
-    STAGE_DO(vector(s, exec->args, exec->n_args, &args));
-    STAGE_DO(vector(s, exec->env, exec->n_env, &env));
+    STAGE_DO(vector(s, exec->args, exec->n_args, few_args, &args));
+    STAGE_DO(vector(s, exec->env, exec->n_env, few_env, &env));
     for (const char *p = program; *p; p++)
         has_slash |= *p == '/';
     STAGE_DO(ready(s));

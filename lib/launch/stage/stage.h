@@ -28,7 +28,9 @@ struct stage {
     const char *call;
     const char *subject;
     char text[200]; /* room for a subject that is made up */
-    int slots[PLAN_SLOTS];
+    int n_slots;    /* how far `slots` was used below SLOT_EXTRA, and how many numbers from there on: the rest of the */
+    int n_extra;    /* table is not touched, since a page that is touched costs as much as ten system calls */
+    int slots[PLAN_SLOTS]; /* descriptors plus one: 0, as memory is at first, is none */
 };
 
 typedef int (*stage_handler)(struct stage *s, const struct plan_op *op);

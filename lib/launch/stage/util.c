@@ -105,13 +105,17 @@ int stage_set_slot(struct stage *s, int slot, int fd)
         s->call = "slot";
         return -EBADF;
     }
-    s->slots[slot] = fd;
+    s->slots[slot] = fd + 1;
+    if (slot >= SLOT_EXTRA && slot - SLOT_EXTRA >= s->n_extra)
+        s->n_extra = slot - SLOT_EXTRA + 1;
+    else if (slot < SLOT_EXTRA && slot >= s->n_slots)
+        s->n_slots = slot + 1;
     return 0;
 }
 
 int stage_slot(const struct stage *s, int slot)
 {
-    return slot > 0 && slot < PLAN_SLOTS ? s->slots[slot] : -1;
+    return slot > 0 && (slot < s->n_slots || (slot >= SLOT_EXTRA && slot - SLOT_EXTRA < s->n_extra)) ? s->slots[slot] - 1 : -1;
 }
 
 struct stage_iovec {
