@@ -106,7 +106,8 @@ static void add_in_namespaces(struct builder *b)
         builder_add(b, NEW_OP(HOSTNAME, .str = builder_string(b, spec->hostname)));
     if (spec->domainname)
         builder_add(b, NEW_OP(DOMAINNAME, .str = builder_string(b, spec->domainname)));
-    if (plan_new_namespace(spec, SPEC_NS_NETWORK))
+    b->plan->loopback = !b->plan->forks && plan_new_namespace(spec, SPEC_NS_NETWORK);
+    if (b->plan->forks && plan_new_namespace(spec, SPEC_NS_NETWORK))
         builder_add(b, NEW_OP(LOOPBACK));
 }
 

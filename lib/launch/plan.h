@@ -31,6 +31,7 @@ struct box_plan {
     int program;          /* the stage: the same file, or the installed copy's descriptor */
     bool clone_into;      /* the stage itself is cloned into the cgroup */
     uint64_t clone_flags; /* of the first clone */
+    bool loopback;        /* the host brings the loopback interface up while the stage is at work */
     bool ambient;         /* capabilities must be carried over the exec of the stage */
     bool forks;           /* the stage goes on as a child of its own */
     bool hold;            /* the stage waits for a go before the payload */

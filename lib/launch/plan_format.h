@@ -157,6 +157,7 @@ enum stage_message_kind {
     STAGE_PTY,        /* with the master attached */
     STAGE_LISTENER,   /* with the seccomp listener attached */
     STAGE_HELD,       /* all is set up; the stage waits to be started */
+    STAGE_LOOPBACK,   /* with a socket of the new network namespace attached, by the child before it is the stage */
     STAGE_READY,      /* the next thing is exec; value: bits of what was applied. End of file then means success */
 };
 struct stage_message {
@@ -170,9 +171,12 @@ struct stage_message {
 };
 /* From the host to the stage: one byte, after the id maps are written. */
 #define STAGE_GO 'g'
+/* The same after it has brought the loopback interface up, or has to leave that to the stage. */
+#define STAGE_GO_ALONE 'a'
 
 /* SETSID: num = 1: a process group of its own without a controlling terminal will do */
 /* VERIFY_USER: slot = a link to a user namespace, str = what it must say */
+/* LOOPBACK: num = 1: the host does it, by way of STAGE_LOOPBACK; wait for its word */
 /* FORK: num = clone flags; one of */
 #define FORK_PARENT_EXITS   PLAN_OP_FLAG(0) /* the new process becomes the host's child (CLONE_PARENT) */
 #define FORK_PARENT_MONITOR PLAN_OP_FLAG(1) /* the parent stays to record how the process ended */

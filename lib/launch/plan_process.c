@@ -239,6 +239,8 @@ int plan_add_process(struct builder *b, box_error **err)
     builder_add(b, NEW_OP(UMASK, .num = p->user.has_umask ? p->user.umask : 0022));
     if ((r = add_landlock(b, &landlock, err)) < 0)
         return r;
+    if (b->plan->loopback) /* as late as can be: the rights to receive end here */
+        builder_add(b, NEW_OP(LOOPBACK, .num = 1));
     /* Without no_new_privs the filter needs CAP_SYS_ADMIN, which is about to go. */
     if (!p->no_new_privileges && (r = add_seccomp(b, err)) < 0)
         return r;

@@ -296,6 +296,10 @@ int box_process_wait(box_process *p, int timeout_ms, box_error **err)
 {
     int64_t until = timeout_ms < 0 ? 0 : now_ms() + timeout_ms;
 
+    if (timeout_ms < 0 && p->child && !p->notify && p->ending.kind == BOX_ENDING_NONE) { /* in one call */
+        collect(p, 0);
+        return 0;
+    }
     for (;;) {
         int64_t left = timeout_ms < 0 ? -1 : until - now_ms();
         if (timeout_ms >= 0 && left < 0)

@@ -7,6 +7,7 @@
 #include "launch/launch.h"
 
 #include <fcntl.h>
+#include <net/if.h>
 #include <poll.h>
 #include <linux/prctl.h>
 #include <sched.h>
@@ -15,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -63,8 +65,9 @@ struct child {
     const struct stage_fd *fds;
     uint32_t n_fds;
     int socket, plan;
-    bool ambient;
+    bool ambient, loopback;
     int errnum;
+    const char *call; /* that failed */
 };
 
 #define CAP_LAST 63
@@ -90,17 +93,41 @@ static void raise_ambient(void)
             break;
 }
 
+/* A socket of the new network namespace, for the host: bringing the loopback interface up takes as long as an exec, and
+ * the host has nothing to do meanwhile. An AF_UNIX one will do, and is there always. */
+static int send_loopback(const struct child *c)
+{
+    struct stage_message m = {.kind = STAGE_LOOPBACK};
+    struct iovec iov = {&m, sizeof(m)};
+    union {
+        struct cmsghdr header;
+        char space[CMSG_SPACE(sizeof(int))];
+    } control = {.header = {.cmsg_len = CMSG_LEN(sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS}};
+    struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)};
+    int fd = (int)box_sys(socket, AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+    if (fd < 0)
+        return fd;
+    *(int *)(void *)CMSG_DATA(&control.header) = fd;
+    int r = (int)box_sys(sendmsg, c->socket, &message, MSG_NOSIGNAL);
+    return r < 0 ? r : 0;
+}
+
 static int child_main(void *arg)
 {
     struct child *c = arg;
     const char *const env[] = {NULL};
 
+    c->call = "sendmsg";
+    if (c->loopback && (c->errnum = -send_loopback(c)))
+        return 125;
     for (uint32_t i = 0; i < c->n_fds; i++)
         box_sys(fcntl, c->fds[i].fd, F_SETFD, 0);
     box_sys(fcntl, c->socket, F_SETFD, 0);
     box_sys(fcntl, c->plan, F_SETFD, 0);
     if (c->ambient)
         raise_ambient();
+    c->call = "execveat";
     c->errnum = (int)-box_sys(execveat, c->program, "", c->argv, env, AT_EMPTY_PATH);
     return 125;
 }
@@ -284,6 +311,7 @@ static int clone_stage(struct start *s, box_error **err)
     c->socket = s->stage_socket;
     c->plan = plan->memory;
     c->ambient = plan->ambient;
+    c->loopback = plan->loopback;
     int pid = box_vclone_nowait(flags, into, s->stack, CHILD_STACK, child_main, c, &s->process->pidfd);
     if (pid < 0)
         return start_fail_clone(plan, -pid, err);
@@ -384,9 +412,29 @@ static int handle(struct start *s, const struct stage_message *m, int fd, box_er
 static int ended_early(struct start *s, box_error **err)
 {
     if (s->child->errnum)
-        return box_fail_with(err, &(struct box_fail_info){.errnum = s->child->errnum, .call = "execveat", .stage = "start"},
+        return box_fail_with(err, &(struct box_fail_info){.errnum = s->child->errnum, .call = s->child->call, .stage = "start"},
                              "execute the stage");
     return box_fail(err, BOX_ESTART, "start: the stage was killed before it was done");
+}
+
+/* The interface of the new network namespace, by a socket that is of there. Should this thread not get or not be allowed
+ * to use it, the stage is told to do it itself. */
+static int bring_loopback_up(struct start *s, box_error **err)
+{
+    struct ifreq request = {.ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING};
+    struct stage_message m;
+    int fd;
+    ssize_t n = receive(s->socket, &m, &fd);
+
+    if (n == 0)
+        return ended_early(s, err);
+    if (n < 0 || m.kind != STAGE_LOOPBACK)
+        return n < 0 ? box_fail_sys(err, "recvmsg", NULL, "start: talk to the stage") : handle(s, &m, fd, err);
+    char word = fd >= 0 && ioctl(fd, SIOCSIFFLAGS, &request) == 0 ? STAGE_GO : STAGE_GO_ALONE;
+    if (fd >= 0)
+        close(fd);
+    send(s->socket, &word, 1, MSG_NOSIGNAL); /* a stage that is gone is met by who reads next */
+    return 0;
 }
 
 /* Reads until the payload runs. A stage that needs nothing of the host meanwhile is left alone until it hangs up: each
@@ -442,6 +490,8 @@ static int run(struct start *s, box_error **err)
         s->report_stage = -1;
     }
     if (s->plan->maps && !s->plan->forks && (r = write_maps(s, s->process->pid, err)) < 0)
+        return r;
+    if (s->plan->loopback && (r = bring_loopback_up(s, err)) < 0)
         return r;
     r = follow(s, err);
     return r < 0 ? r : set_up_poll(s->process, err);

@@ -42,10 +42,15 @@ static void reset_signals(void)
 
 static int map_plan(struct stage *s, int fd, long offset, long size)
 {
-    long at = STAGE_TRY(s, mmap, NULL, size, PROT_READ, MAP_PRIVATE | MAP_POPULATE, fd, offset);
-    const struct plan_header *header = (const struct plan_header *)at;
+    long at = (long)s->small_plan;
 
     s->call = "plan";
+    if (size > (long)sizeof(s->small_plan))
+        at = STAGE_TRY(s, mmap, NULL, size, PROT_READ, MAP_PRIVATE | MAP_POPULATE, fd, offset);
+    else if (box_sys(pread64, fd, s->small_plan, size, offset) != size)
+        return -ENOEXEC;
+    const struct plan_header *header = (const struct plan_header *)at;
+
     if (header->magic != PLAN_MAGIC || header->version != PLAN_VERSION || header->size != (uint32_t)size)
         return -ENOEXEC;
     s->plan = (const uint8_t *)at;

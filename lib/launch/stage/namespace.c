@@ -174,9 +174,15 @@ STAGE_OP(DOMAINNAME)
 STAGE_OP(LOOPBACK)
 {
     struct ifreq request = {.ifr_name = "lo"};
+    char word = 0;
 
-    (void)op;
-    long fd = STAGE_TRY(s, socket, 2 /* AF_INET */, 2 | 02000000 /* SOCK_DGRAM | SOCK_CLOEXEC */, 0);
+    if (op->num) {
+        STAGE_TRY(s, recvfrom, s->socket, &word, 1, 0, NULL, NULL);
+        s->call = "recvfrom";
+        if (word != STAGE_GO_ALONE)
+            return word == STAGE_GO ? 0 : -ECONNABORTED;
+    }
+    long fd = STAGE_TRY(s, socket, 1 /* AF_UNIX */, 2 | 02000000 /* SOCK_DGRAM | SOCK_CLOEXEC */, 0);
     request.ifr_flags = 0x41; /* IFF_UP | IFF_RUNNING; the kernel has no others to set on loopback */
     long r = box_sys(ioctl, fd, SIOCSIFFLAGS, &request);
     box_sys(close, fd);

@@ -30,6 +30,7 @@ struct stage {
     char text[200]; /* room for a subject that is made up */
     int n_slots;    /* how far `slots` was used below SLOT_EXTRA, and how many numbers from there on: the rest of the */
     int n_extra;    /* table is not touched, since a page that is touched costs as much as ten system calls */
+    uint8_t small_plan[2048]; /* room for a plan that is smaller than the cost of mapping it */
     int slots[PLAN_SLOTS]; /* descriptors plus one: 0, as memory is at first, is none */
 };
 
