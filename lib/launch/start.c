@@ -371,9 +371,12 @@ static ssize_t receive(int socket, struct stage_message *m, int *fd)
     ssize_t n;
 
     *fd = -1;
+    /* A stage that ends without having read all that it was sent resets the socket, which is told before, and does not
+     * take away, what it had sent itself. */
+    bool reset = false;
     do
         n = recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
-    while (n < 0 && errno == EINTR);
+    while (n < 0 && (errno == EINTR || (errno == ECONNRESET && !reset && (reset = true))));
     struct cmsghdr *c = n > 0 ? CMSG_FIRSTHDR(&message) : NULL;
     if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS)
         memcpy(fd, CMSG_DATA(c), sizeof(int));
