@@ -102,6 +102,13 @@ BOX_API int box_process_pty_fd(const box_process *process);
 BOX_API int box_process_take_pty_fd(box_process *process);
 BOX_API int box_process_resize(box_process *process, unsigned short rows, unsigned short columns, box_error **err);
 
+/* The listener of a filter with `notify` actions, handed to the caller, who serves it with box_seccomp_notify_new() and
+ * closes it: the process waits in such a call until it is answered (seccomp_unotify(2)). From here on box_process_dispatch()
+ * looks at it no more, and a filter that reports kills (box_seccomp_report_kills()) asks the caller about those too. Left
+ * alone, calls to be supervised fail with ENOSYS, as they do where there is no supervisor. -1: there is none, it was taken
+ * already, or linux.seccomp.listenerPath names an agent, who has it. */
+BOX_API int box_process_take_listener(box_process *process);
+
 /* A descriptor that is readable when box_process_dispatch() has something to do: the end of the process, or a notice
  * of its filter. For poll(2), epoll(7) or any event loop. Owned by the process object. */
 BOX_API int box_process_fd(const box_process *process);
@@ -133,7 +140,9 @@ enum box_applied {
     BOX_APPLIED_KEYRING = 1 << 10
 };
 BOX_API uint32_t box_process_applied(const box_process *process);
-/* Frees the object. A process that still runs is killed and reaped first, unless box_process_detach() was called. */
+/* Frees the object. A process that still runs is killed and reaped first, unless box_process_detach() was called. This is the
+ * end in the sense of the OCI runtime specification: the spec's poststop hooks run here, and their failures are passed
+ * over. (The other hooks run as part of the start, and one that fails makes the start fail.) */
 BOX_API void box_process_free(box_process *process);
 /* The process goes on without this object: box_process_free() then only forgets it. */
 BOX_API void box_process_detach(box_process *process);

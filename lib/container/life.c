@@ -14,6 +14,7 @@
 #include "base/strings.h"
 #include "kernel/number.h"
 #include "kernel/smallfile.h"
+#include "launch/hooks.h"
 
 #define RECORD_WAIT_MS 5000
 #define HOST_WAIT_MS   200 /* for a host that knows better, when its dead child tells as much */
@@ -275,9 +276,11 @@ int container_finish(box_container *c, box_error **err)
     r = container_save_meta(c, c->dir, err);
     if (r < 0)
         return r;
-    if (down >= 0)
+    if (down >= 0) {
+        _free_ char *bundle = box_strf("%s/containers/%s", c->root, c->id);
+        hooks_run_all(c->spec, SPEC_HOOK_POSTSTOP, &(struct hook_state){c->id, bundle, "stopped", 0});
         container_forget_run(c);
-    else /* what could not be taken down keeps its run file, without a process: the next sweep tries again */
+    } else /* what could not be taken down keeps its run file, without a process: the next sweep tries again */
         container_clear_run(&c->run);
     if (c->pidfd >= 0)
         close(c->pidfd);

@@ -133,6 +133,11 @@ static int launch(box_container *c, const box_spec *spec, const box_stdio *io, b
     } else {
         r = take_host_lock(c, err);
     }
+    _free_ char *bundle = box_strf("%s/containers/%s", c->root, c->id);
+    if (!bundle)
+        r = box_fail_nomem(err);
+    options.id = c->id;
+    options.bundle = bundle;
     options.io = io;
     options.cgroup = cgroup;
     options.state_fd = detached ? c->dir : -1;

@@ -35,6 +35,7 @@ struct start_options {
     int log_fd;                 /* and where a terminal's output goes */
     int hold_fd;                /* plan_options.hold: a byte read from here starts the payload */
     uint32_t features;          /* STAGE_NO_* */
+    const char *id, *bundle;    /* of the container, for its hooks; NULL: there is none, and poststop is the process's own */
 };
 #define START_OPTIONS_INIT {.join_pidfd = -1, .join_user_fd = -1, .state_fd = -1, .log_fd = -1, .hold_fd = -1}
 
@@ -52,7 +53,10 @@ struct box_process {
     int pty;
     int report; /* an init tells here how the payload ended; -1: none */
     int poll_fd; /* an epoll of pidfd and listener, or -1: the pidfd does */
-    box_seccomp_notify *notify;
+    int listener; /* of the filter, or -1 */
+    box_seccomp_notify *notify; /* on it, until the caller takes it over */
+    box_seccomp_filter *filter; /* tells a kill that is reported from a call to be supervised */
+    box_spec *hooks; /* poststop's, of a process without a container; or NULL */
     const char *violation; /* the system call that the filter killed for */
     struct box_cgroup *cgroup; /* its own, or NULL */
     struct box_cgroup *borrowed;

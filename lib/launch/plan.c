@@ -6,6 +6,7 @@
 #include "launch/plan.h"
 
 #include <fcntl.h>
+#include <json-c/json.h>
 #include <linux/capability.h>
 #include <sched.h>
 #include <stdio.h>
@@ -16,6 +17,7 @@
 #include <libbox/cgroup.h>
 #include <libbox/idmap.h>
 #include "base/cleanup.h"
+#include "launch/hooks.h"
 
 #ifndef CLONE_NEWTIME
 #define CLONE_NEWTIME 0x80
@@ -106,8 +108,9 @@ static void add_in_namespaces(struct builder *b)
         builder_add(b, NEW_OP(HOSTNAME, .str = builder_string(b, spec->hostname)));
     if (spec->domainname)
         builder_add(b, NEW_OP(DOMAINNAME, .str = builder_string(b, spec->domainname)));
-    b->plan->loopback = !b->plan->forks && plan_new_namespace(spec, SPEC_NS_NETWORK);
-    if (b->plan->forks && plan_new_namespace(spec, SPEC_NS_NETWORK))
+    /* Hooks find it up, and have words of the host's of their own to wait for. */
+    b->plan->loopback = !b->plan->forks && !hooks_any(spec) && plan_new_namespace(spec, SPEC_NS_NETWORK);
+    if (!b->plan->loopback && plan_new_namespace(spec, SPEC_NS_NETWORK))
         builder_add(b, NEW_OP(LOOPBACK));
 }
 
@@ -126,6 +129,9 @@ static int add_namespaces(struct builder *b, box_error **err)
     plan->monitor = b->options->monitor;
     plan->hold = b->options->hold;
     builder_add(b, NEW_OP(SETSID, .num = group_will_do));
+    int initial = plan_add_affinity(b, spec->process.cpus_initial, "initial", err);
+    if (initial < 0)
+        return initial;
     if (!plan->forks) {
         plan->clone_flags = flags;
         plan->clone_into = true;
@@ -154,13 +160,16 @@ static int add_namespaces(struct builder *b, box_error **err)
 }
 
 /* An exec into a running container: all of its namespaces at once, by the pidfd of its first process. */
-static int add_join(struct builder *b)
+static int add_join(struct builder *b, box_error **err)
 {
     uint32_t flags = b->options->join;
 
     b->plan->forks = true;
     b->plan->clone_into = true;
     builder_add(b, NEW_OP(SETSID, .num = !b->spec->process.terminal));
+    int r = plan_add_affinity(b, b->spec->process.cpus_initial, "initial", err);
+    if (r < 0)
+        return r;
     builder_add(b, NEW_OP(CGROUP, .applied = APPLIES(CGROUP)));
     builder_add(b, NEW_OP(NONDUMPABLE));
     builder_add(b, NEW_OP(SETNS, .slot = SLOT_JOIN, .num = flags, .applied = APPLIES(NAMESPACES)));
@@ -185,12 +194,47 @@ static int look_up_user(struct builder *b, box_spec *copy, box_error **err)
     return plan_resolve_user(b->spec, b->options->root_fd, p, err);
 }
 
+/* Another's mount namespace is a finished thing: a root, mounts or masks of this spec would change it for whoever lives
+ * in it, or would have to be left out in silence. */
+static int check_joined_mounts(const struct builder *b, box_error **err)
+{
+    const box_spec *spec = b->spec;
+
+    if (!plan_joined_namespace(spec, SPEC_NS_MOUNT))
+        return 0;
+    if (spec->root.kind == SPEC_ROOT_HOST && !spec->root.readonly && !spec->n_mounts && !spec->rootfs_propagation &&
+        !(spec->masked_paths && *spec->masked_paths) && !(spec->readonly_paths && *spec->readonly_paths))
+        return 0;
+    return box_fail_with(err, &(struct box_fail_info){.code = BOX_EUNSUPPORTED, .subject = "linux.namespaces",
+                                                      .remedy = "give the host's root (libbox.root.host) and no mounts: the "
+                                                                "process gets the root and mounts of that namespace"},
+                         "a mount namespace that is joined brings its own root and mounts along");
+}
+
+/* What a document may hold and this library does not carry out. Better no start than one that lacks what was asked for. */
+static int check_supported(const box_spec *spec, box_error **err)
+{
+    if (spec->intel_rdt)
+        return box_fail_with(err, &(struct box_fail_info){.code = BOX_EUNSUPPORTED, .subject = "linux.intelRdt",
+                                                          .remedy = "leave it out, and write the pid to a resctrl group's tasks "
+                                                                    "file from a createRuntime hook"},
+                             "libbox does not manage resctrl groups");
+    if (spec->net_devices && json_object_object_length(spec->net_devices))
+        return box_fail_with(err, &(struct box_fail_info){.code = BOX_EUNSUPPORTED, .subject = "linux.netDevices",
+                                                          .remedy = "leave it out, and move them from a createRuntime hook, or "
+                                                                    "join a network namespace that has them"},
+                             "libbox does not move network devices");
+    return 0;
+}
+
 static int add_all(struct builder *b, box_error **err)
 {
-    int r = b->options->join ? add_join(b) : add_namespaces(b, err);
+    int r = b->options->join ? add_join(b, err) : add_namespaces(b, err);
 
     if (r >= 0 && !b->options->join) {
-        r = plan_add_root(b, err);
+        r = check_joined_mounts(b, err);
+        if (r >= 0)
+            r = plan_add_root(b, err);
         if (r >= 0 && b->spec->process.terminal && !b->new_mount)
             plan_add_terminal(b);
     }
@@ -206,6 +250,16 @@ static int keep_resources(struct builder *b, box_error **err)
         return err && *err ? box_error_code(*err) : BOX_ENOMEM;
     if (spec->cgroups_path && !(plan->cgroup_path = strdup(spec->cgroups_path)))
         return box_fail_nomem(err);
+    plan->preserve_fds = spec->preserve_fds;
+    const char *path = spec->seccomp ? box_seccomp_listener_path(spec->seccomp) : NULL;
+    const char *metadata = path ? box_seccomp_listener_metadata(spec->seccomp) : NULL;
+    if ((path && !(plan->listener_path = strdup(path))) || (metadata && !(plan->listener_metadata = strdup(metadata))))
+        return box_fail_nomem(err);
+    int r = (!b->options->join && hooks_any(spec)) || path ? hooks_keep(spec, &plan->hooks, err) : 0;
+    if (r < 0)
+        return r;
+    if (b->options->join && plan->hooks) /* those are of the container, not of what is started in it later */
+        box_spec_clear_hooks(plan->hooks, NULL);
     if (plan->maps && !(plan->idmap = box_idmap_copy(spec->idmap, err)))
         return err && *err ? box_error_code(*err) : BOX_ENOMEM;
     return 0;
@@ -224,6 +278,8 @@ static int build(struct builder *b, box_error **err)
     const box_spec *spec = b->spec;
     int r = check_process(spec, err);
 
+    if (r >= 0)
+        r = check_supported(spec, err);
     if (r < 0)
         return r;
     b->privileged = have_sys_admin();
@@ -294,6 +350,10 @@ void box_plan_free(box_plan *plan)
     if (plan->memory >= 0)
         close(plan->memory);
     box_limits_free(plan->limits);
+    box_seccomp_filter_unref(plan->filter);
+    box_spec_free(plan->hooks);
+    free(plan->listener_path);
+    free(plan->listener_metadata);
     box_idmap_free(plan->idmap);
     free(plan->held);
     free(plan->clones);

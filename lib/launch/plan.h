@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include <libbox/launch.h>
+#include <libbox/seccomp.h>
 #include "base/fail.h"
 #include "launch/plan_format.h"
 #include "spec/spec.h"
@@ -40,7 +41,11 @@ struct box_plan {
     bool init;
     bool terminal;
     bool listener; /* the filter sends notices */
-    bool notify_is_kill;
+    bool asks;     /* the stage waits for a part of the host's: hooks */
+    box_seccomp_filter *filter; /* what the policy says of a call that its listener tells of; NULL: no filter */
+    char *listener_path, *listener_metadata;
+    box_spec *hooks; /* hooks_keep(), or NULL */
+    int preserve_fds;
     struct box_idmap *idmap;
     struct box_limits *limits;
     char *cgroup_path;
@@ -84,6 +89,8 @@ struct builder {
     bool have_devpts;
     bool scratch_attached; /* a scratch tmpfs lies between the old root and the new */
     bool need_proc;   /* something is written through a private procfs */
+    bool have_proc;   /* it is opened */
+    bool dev_readonly; /* /dev is to be read-only once it is filled */
     int *source_slots; /* one a mount: the source that was opened early, or 0 */
 };
 
@@ -105,6 +112,11 @@ int builder_finish(struct builder *b, box_error **err);
 int plan_add_root(struct builder *b, box_error **err);
 int plan_add_sources(struct builder *b, box_error **err);
 void plan_add_terminal(struct builder *b);
+/* A private procfs, once. */
+void plan_add_proc(struct builder *b);
+/* The hooks of the stage's side of one kind; the filter that they load for themselves lies at `filter` (0: none). */
+void plan_add_hooks(struct builder *b, enum spec_hook_kind kind, uint32_t filter, uint32_t filter_size, uint32_t filter_flags);
+int plan_add_affinity(struct builder *b, const char *list, const char *which, box_error **err);
 int plan_add_process(struct builder *b, box_error **err);
 int plan_add_devices(struct builder *b, box_error **err);
 int plan_add_cgroup_view(struct builder *b, uint64_t attrs, int slot, uint32_t target, uint32_t flags, box_error **err);

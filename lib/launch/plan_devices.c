@@ -12,10 +12,11 @@
 static void add_device(struct builder *b, const char *path, mode_t mode, dev_t device, uid_t uid, gid_t gid)
 {
     bool below_dev = strncmp(path, "/dev/", 5) == 0 && !strchr(path + 5, '/') && b->have_dev;
-    uint32_t flags = b->new_user ? DEVICE_BIND : below_dev ? 0 : DEVICE_PATH;
+    bool bind = b->new_user && !S_ISFIFO(mode); /* anybody may make a FIFO, and the host has none to bind */
+    uint32_t flags = bind ? DEVICE_BIND : below_dev ? 0 : DEVICE_PATH;
     uint32_t name = builder_string(b, flags ? path : path + 5);
 
-    builder_add(b, NEW_OP(MKNOD, .str = name, .str2 = b->new_user ? builder_string(b, path) : 0, .num = mode,
+    builder_add(b, NEW_OP(MKNOD, .str = name, .str2 = bind ? builder_string(b, path) : 0, .num = mode,
                           .num2 = device, .num3 = uid, .num4 = gid, .flags = flags));
 }
 
@@ -53,6 +54,12 @@ int plan_add_devices(struct builder *b, box_error **err)
         add_default_devices(b);
     for (size_t i = 0; i < spec->n_devices; i++) {
         const struct spec_device *d = &spec->devices[i];
+        bool fifo = d->type == 'p'; /* its numbers mean nothing */
+        if (fifo) {
+            add_device(b, d->path, S_IFIFO | (d->has_mode ? d->mode & 07777 : 0666), 0, d->has_uid ? d->uid : 0,
+                       d->has_gid ? d->gid : 0);
+            continue;
+        }
         if (d->major < 0 || d->minor < 0 || d->major > 0xfff || d->minor > 0xfffff)
             return box_fail_with(err, &(struct box_fail_info){.code = BOX_ESPEC, .subject = d->path},
                                  "a device number is out of range");

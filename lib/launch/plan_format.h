@@ -44,6 +44,7 @@ enum plan_fixed_slot {
     SLOT_HOLD,    /* a descriptor to read one byte from before the payload is executed */
     SLOT_JOIN,    /* a pidfd whose namespaces are joined */
     SLOT_JOIN_USER, /* the link /proc/PID/ns/user of that process, O_PATH */
+    SLOT_HOOK_STATE, /* a memory file with the state that hooks read */
     SLOT_FREE,    /* the first that a plan may use as it likes, up to SLOT_EXTRA */
 };
 
@@ -67,12 +68,13 @@ enum plan_fixed_slot {
     X(NEW_FS, "mount")                                                                                                 \
     X(OVERLAY, "mount the overlay root")                                                                               \
     X(SETATTR, "set mount attributes")                                                                                 \
+    X(MOUNT_SETATTR, "change a mount that is there")                                                                   \
+    X(RECONFIGURE, "change a file system that is mounted")                                                             \
     X(IDMAP, "map the ids of a mount")                                                                                 \
     X(ATTACH_ROOT, "attach the root")                                                                                  \
     X(TARGET, "find the mount target")                                                                                 \
     X(ATTACH, "attach the mount")                                                                                      \
     X(COPY_UP, "copy a directory into its tmpfs")                                                                      \
-    X(REMOUNT, "remount")                                                                                              \
     X(MKNOD, "make a device")                                                                                          \
     X(SYMLINK, "make a link")                                                                                          \
     X(CGROUP_VIEW, "mount the cgroup view")                                                                            \
@@ -90,6 +92,7 @@ enum plan_fixed_slot {
     X(RLIMIT, "set a resource limit")                                                                                  \
     X(SCHEDULER, "set the scheduler")                                                                                  \
     X(IO_PRIORITY, "set the I/O priority")                                                                             \
+    X(MEMORY_POLICY, "set the memory policy")                                                                          \
     X(AFFINITY, "set the CPU affinity")                                                                                \
     X(PERSONALITY, "set the personality")                                                                              \
     X(EXEC_LABEL, "set the security label")                                                                            \
@@ -105,6 +108,8 @@ enum plan_fixed_slot {
     X(LANDLOCK_PATH, "add a Landlock path")                                                                            \
     X(LANDLOCK_PORT, "add a Landlock port")                                                                            \
     X(LANDLOCK_RESTRICT, "restrict with Landlock")                                                                     \
+    X(HOST, "wait for the host's part")                                                                                \
+    X(HOOK, "run a hook")                                                                                              \
     X(HOLD, "wait to be started")                                                                                      \
     X(SECCOMP, "load the seccomp filter")                                                                              \
     X(EXEC, "execute the program")
@@ -118,6 +123,7 @@ enum plan_op_code {
 };
 
 #define PLAN_OP_OPTIONAL 1u /* a failure is noted, not fatal */
+#define PLAN_OP_DROPS    2u /* and it takes the slot with it: no later step of the same mount may succeed by half */
 /* The higher bits of `flags` belong to the operation. */
 #define PLAN_OP_FLAG(n) (1u << (8 + (n)))
 
@@ -158,6 +164,7 @@ enum stage_message_kind {
     STAGE_LISTENER,   /* with the seccomp listener attached */
     STAGE_HELD,       /* all is set up; the stage waits to be started */
     STAGE_LOOPBACK,   /* with a socket of the new network namespace attached, by the child before it is the stage */
+    STAGE_HOST,       /* value: enum stage_host_part, which the host does before it sends its go */
     STAGE_READY,      /* the next thing is exec; value: bits of what was applied. End of file then means success */
 };
 struct stage_message {
@@ -169,10 +176,14 @@ struct stage_message {
     char call[24];
     char subject[200];
 };
-/* From the host to the stage: one byte, after the id maps are written. */
+/* From the host to the stage: one byte, after the id maps are written, and after each part that it asked for. */
 #define STAGE_GO 'g'
 /* The same after it has brought the loopback interface up, or has to leave that to the stage. */
 #define STAGE_GO_ALONE 'a'
+enum stage_host_part {
+    HOST_CREATE = 1, /* run the hooks of the host's side; "creating" is the state for those of the stage's */
+    HOST_START = 2,  /* "created" is the state from here on */
+};
 
 /* SETSID: num = 1: a process group of its own without a controlling terminal will do */
 /* VERIFY_USER: slot = a link to a user namespace, str = what it must say */
@@ -191,8 +202,10 @@ struct stage_message {
 #define OVERLAY_VOLATILE  PLAN_OP_FLAG(2)
 #define OVERLAY_IDMAP     PLAN_OP_FLAG(3) /* slot2 = user namespace */
 #define OVERLAY_DETACHED  PLAN_OP_FLAG(4) /* nothing may be attached: the mount namespace is the host's */
-/* SETATTR: slot, num = set, num2 = clear, num3 = propagation; */
+#define OVERLAY_CONTEXT   PLAN_OP_FLAG(5) /* the last string of data is SELinux's context of the files */
+/* SETATTR: slot, num = set, num2 = clear, num3 = propagation; MOUNT_SETATTR: the same of the mount at the path str */
 #define SETATTR_RECURSIVE PLAN_OP_FLAG(0)
+/* RECONFIGURE: str = path of a mount, data = pairs as of NEW_FS */
 /* TARGET: str = path in the root; result in SLOT_TARGET */
 #define TARGET_DIRECTORY   PLAN_OP_FLAG(0) /* make a directory when it is missing; otherwise a file */
 #define TARGET_LIKE_SOURCE PLAN_OP_FLAG(1) /* as SLOT_MOUNT is */
@@ -217,6 +230,10 @@ struct plan_caps { /* bit masks of CAP_* */
 };
 /* LANDLOCK: slot = ruleset, data = struct landlock_ruleset_attr; LANDLOCK_PATH: str, num = access;
  * LANDLOCK_PORT: num = port, num2 = access; LANDLOCK_RESTRICT: num = flags */
+/* MEMORY_POLICY: num = mode and flags of set_mempolicy(2), data = mask of nodes */
+/* HOST: num = enum stage_host_part */
+/* HOOK: str = program, data = struct plan_exec, num = timeout in seconds (0: none), num2 = offset of a filter for the
+ * hook alone (0: none), num3 = its size in bytes, num4 = its flags */
 /* SECCOMP: data = filter (struct sock_filter[]), num = flags of seccomp(2) */
 #define SECCOMP_SEND_LISTENER PLAN_OP_FLAG(0)
 /* EXEC: str = program, data = struct plan_exec */

@@ -13,6 +13,8 @@
 #include <libbox/sched.h>
 #include <libbox/seccomp.h>
 #include "base/cleanup.h"
+#include "base/json.h"
+#include "base/strings.h"
 #include "kernel/landlock_rules.h"
 #include "kernel/lsm_attr.h"
 
@@ -34,6 +36,8 @@ void plan_add_terminal(struct builder *b)
     builder_add(b, NEW_OP(PTY, .num = p->rows, .num2 = p->columns, .num3 = p->user.uid, .flags = flags));
 }
 
+/* Late, so that what they take from the payload (descriptors, memory, processor time) is not taken from the steps that lead
+ * to it; and yet before the ids change, since raising one needs a capability. */
 static void add_limits(struct builder *b)
 {
     const struct spec_process *p = &b->spec->process;
@@ -41,6 +45,12 @@ static void add_limits(struct builder *b)
     for (size_t i = 0; i < p->n_rlimits; i++)
         builder_add(b, NEW_OP(RLIMIT, .num = (uint64_t)p->rlimits[i].resource, .num2 = p->rlimits[i].soft,
                               .num3 = p->rlimits[i].hard));
+}
+
+static void add_priorities(struct builder *b)
+{
+    const struct spec_process *p = &b->spec->process;
+
     if (p->scheduler.set) {
         struct {
             uint32_t size, policy;
@@ -58,17 +68,55 @@ static void add_limits(struct builder *b)
         builder_add(b, NEW_OP(PERSONALITY, .num = b->spec->personality));
 }
 
-static int add_affinity(struct builder *b, const char *list, box_error **err)
+int plan_add_affinity(struct builder *b, const char *list, const char *which, box_error **err)
 {
     _free_ uint64_t *mask = NULL;
     size_t words = 0;
 
-    if (!list)
+    if (!list || !*list)
         return 0;
     int r = box_cpu_list_parse(list, &mask, &words, err);
     if (r < 0)
-        return box_fail_wrap(err, r, "process.execCPUAffinity");
+        return box_fail_wrap(err, r, "process.execCPUAffinity.%s", which);
     builder_add(b, NEW_OP(AFFINITY, .data = builder_data(b, mask, words * 8), .data_size = (uint32_t)(words * 8)));
+    return 0;
+}
+
+/* linux.memoryPolicy as set_mempolicy(2) takes it; the types were checked when it was read. */
+static int add_memory_policy(struct builder *b, box_error **err)
+{
+    static const char *const modes[] = {"MPOL_DEFAULT",        "MPOL_PREFERRED", "MPOL_BIND",
+                                        "MPOL_INTERLEAVE",     "MPOL_LOCAL",     "MPOL_PREFERRED_MANY",
+                                        "MPOL_WEIGHTED_INTERLEAVE"};
+    static const struct {
+        const char *name;
+        unsigned flag;
+    } flags[] = {{"MPOL_F_STATIC_NODES", 1u << 15}, {"MPOL_F_RELATIVE_NODES", 1u << 14}, {"MPOL_F_NUMA_BALANCING", 1u << 13}};
+    struct box_json_at at = BOX_JSON_ROOT(b->spec->memory_policy);
+    _strv_ char **names = NULL;
+    _free_ uint64_t *mask = NULL;
+    const char *mode = "", *nodes = NULL;
+    size_t words = 0;
+    uint64_t number = 0;
+
+    if (!at.json)
+        return 0;
+    int r = box_json_get_string(&at, "mode", BOX_JSON_REQUIRED, &mode, err);
+    if (r >= 0)
+        r = box_json_get_string(&at, "nodes", BOX_JSON_OPTIONAL, &nodes, err);
+    if (r >= 0)
+        r = box_json_get_strings(&at, "flags", BOX_JSON_OPTIONAL, &names, err);
+    if (r >= 0 && nodes && nodes[strspn(nodes, " ")])
+        r = box_cpu_list_parse(nodes, &mask, &words, err);
+    if (r < 0)
+        return box_fail_wrap(err, r, "linux.memoryPolicy");
+    while (number < BOX_ARRAY(modes) && strcmp(modes[number], mode) != 0)
+        number++;
+    for (char **name = names; name && *name; name++)
+        for (size_t i = 0; i < BOX_ARRAY(flags); i++)
+            number |= strcmp(flags[i].name, *name) == 0 ? flags[i].flag : 0;
+    builder_add(b, NEW_OP(MEMORY_POLICY, .num = number, .data = builder_data(b, mask, words * 8),
+                          .data_size = (uint32_t)(words * 8)));
     return 0;
 }
 
@@ -143,7 +191,11 @@ static int add_landlock(struct builder *b, int *slot, box_error **err)
 
 /* ---- seccomp ------------------------------------------------------------------------------------------------------ */
 
-static int add_seccomp(struct builder *b, box_error **err)
+struct filter_place {
+    uint32_t data, size, flags;
+};
+
+static int compile_filter(struct builder *b, struct filter_place *place, box_error **err)
 {
     if (!b->spec->seccomp)
         return 0;
@@ -152,14 +204,21 @@ static int add_seccomp(struct builder *b, box_error **err)
         return err && *err ? box_error_code(*err) : BOX_ENOMEM;
     size_t count;
     const void *program = box_seccomp_filter_program(filter, &count);
-    uint32_t data = builder_data(b, program, count * 8);
+    place->data = builder_data(b, program, count * 8);
+    place->size = (uint32_t)(count * 8);
+    place->flags = box_seccomp_filter_flags(filter);
     b->plan->listener = box_seccomp_filter_notifies(filter);
-    builder_add(b, NEW_OP(SECCOMP, .data = data, .data_size = (uint32_t)(count * 8), .applied = APPLIES(SECCOMP),
-                          .num = box_seccomp_filter_flags(filter),
-                          .flags = (b->plan->listener ? SECCOMP_SEND_LISTENER : 0) |
-                                   (b->spec->may_miss & SPEC_LAYER_SECCOMP ? PLAN_OP_OPTIONAL : 0)));
-    box_seccomp_filter_unref(filter);
+    b->plan->filter = filter;
     return 0;
+}
+
+static void add_seccomp(struct builder *b, const struct filter_place *place)
+{
+    if (place->data)
+        builder_add(b, NEW_OP(SECCOMP, .data = place->data, .data_size = place->size, .applied = APPLIES(SECCOMP),
+                              .num = place->flags,
+                              .flags = (b->plan->listener ? SECCOMP_SEND_LISTENER : 0) |
+                                       (b->spec->may_miss & SPEC_LAYER_SECCOMP ? PLAN_OP_OPTIONAL : 0)));
 }
 
 /* ---- ids and capabilities ------------------------------------------------------------------------------------------ */
@@ -196,6 +255,24 @@ static void add_ids(struct builder *b)
     }
 }
 
+void plan_add_hooks(struct builder *b, enum spec_hook_kind kind, uint32_t filter, uint32_t filter_size, uint32_t filter_flags)
+{
+    const struct spec_hooks *hooks = &b->spec->hooks[kind];
+
+    for (size_t i = 0; i < hooks->n; i++) {
+        const struct spec_hook *h = &hooks->list[i];
+        char *own[] = {h->path, NULL};
+        struct plan_exec exec = {0};
+
+        exec.args = builder_strings(b, h->args && h->args[0] ? h->args : own, &exec.n_args);
+        exec.env = builder_strings(b, h->env, &exec.n_env);
+        uint32_t path = builder_string(b, h->path);
+        builder_add(b, NEW_OP(HOOK, .str = path, .data = builder_data(b, &exec, sizeof(exec)), .data_size = sizeof(exec),
+                              .num = h->has_timeout ? (uint64_t)h->timeout : 0, .num2 = filter, .num3 = filter_size,
+                              .num4 = filter_flags));
+    }
+}
+
 static void add_exec(struct builder *b)
 {
     const struct spec_process *p = &b->spec->process;
@@ -213,14 +290,16 @@ int plan_add_process(struct builder *b, box_error **err)
 {
     const box_spec *spec = b->spec;
     const struct spec_process *p = &spec->process;
+    const struct filter_place no_filter = {0};
+    struct filter_place filter = {0};
     int landlock, r;
     char score[16];
 
     builder_add(b, NEW_OP(CHDIR, .str = builder_string(b, p->cwd ? p->cwd : "/")));
     if (spec->init)
         builder_add(b, NEW_OP(INIT, .num = !p->terminal));
-    if (b->need_proc && !b->new_mount) /* otherwise it is there already */
-        builder_add(b, NEW_OP(PRIVATE_PROC));
+    if (b->need_proc)
+        plan_add_proc(b);
     if (spec->new_keyring)
         builder_add(b, NEW_OP(KEYRING, .flags = spec->may_miss & SPEC_LAYER_KEYRING ? PLAN_OP_OPTIONAL : 0,
                               .applied = APPLIES(KEYRING)));
@@ -228,8 +307,8 @@ int plan_add_process(struct builder *b, box_error **err)
         snprintf(score, sizeof(score), "%d", p->oom_score_adj);
         builder_add(b, NEW_OP(OOM_SCORE, .str = builder_string(b, score)));
     }
-    add_limits(b);
-    if ((r = add_affinity(b, p->cpus_final ? p->cpus_final : p->cpus_initial, err)) < 0 ||
+    add_priorities(b);
+    if ((r = plan_add_affinity(b, p->cpus_final, "final", err)) < 0 || (r = add_memory_policy(b, err)) < 0 ||
         (r = add_label(b, BOX_LSM_APPARMOR, p->apparmor_profile, SPEC_LAYER_APPARMOR, APPLIES(APPARMOR), err)) < 0 ||
         (r = add_label(b, BOX_LSM_SELINUX, p->selinux_label, SPEC_LAYER_SELINUX, APPLIES(SELINUX), err)) < 0)
         return r;
@@ -237,23 +316,30 @@ int plan_add_process(struct builder *b, box_error **err)
         builder_add(b, NEW_OP(TERMINAL));
     builder_add(b, NEW_OP(STREAMS));
     builder_add(b, NEW_OP(UMASK, .num = p->user.has_umask ? p->user.umask : 0022));
-    if ((r = add_landlock(b, &landlock, err)) < 0)
+    if ((r = add_landlock(b, &landlock, err)) < 0 || (r = compile_filter(b, &filter, err)) < 0)
         return r;
     if (b->plan->loopback) /* as late as can be: the rights to receive end here */
         builder_add(b, NEW_OP(LOOPBACK, .num = 1));
+    add_limits(b);
     /* Without no_new_privs the filter needs CAP_SYS_ADMIN, which is about to go. */
-    if (!p->no_new_privileges && (r = add_seccomp(b, err)) < 0)
-        return r;
+    if (!p->no_new_privileges)
+        add_seccomp(b, &filter);
     add_ids(b);
     if (p->no_new_privileges)
         builder_add(b, NEW_OP(NO_NEW_PRIVS, .applied = APPLIES(NO_NEW_PRIVILEGES)));
     if (landlock)
         builder_add(b, NEW_OP(LANDLOCK_RESTRICT, .slot = landlock, .num = box_landlock_restrict_flags(spec->landlock),
                               .applied = APPLIES(LANDLOCK)));
+    const struct filter_place *hooks = p->no_new_privileges ? &filter : &no_filter;
+    bool starts = !b->options->join && spec->hooks[SPEC_HOOK_START_CONTAINER].n;
+    if (starts)
+        builder_add(b, NEW_OP(HOST, .num = HOST_START));
     if (b->options->hold)
         builder_add(b, NEW_OP(HOLD));
-    if (p->no_new_privileges && (r = add_seccomp(b, err)) < 0)
-        return r;
+    if (starts)
+        plan_add_hooks(b, SPEC_HOOK_START_CONTAINER, hooks->data, hooks->size, hooks->flags);
+    if (p->no_new_privileges)
+        add_seccomp(b, &filter);
     add_exec(b);
     return 0;
 }

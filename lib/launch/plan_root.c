@@ -17,13 +17,17 @@
 #include <unistd.h>
 
 #include <libbox/idmap.h>
+#include <libbox/lsm.h>
 #include "base/cleanup.h"
 #include "kernel/mount_options.h"
+#include "launch/hooks.h"
 
 /* <sys/mount.h> and <linux/mount.h> do not go together in every libc. */
 #define MS_REC_     (1ul << 14)
 #define MS_PRIVATE_ (1ul << 18)
 #define MS_SLAVE_   (1ul << 19)
+#define MS_SHARED_  (1ul << 20)
+#define MS_UNBINDABLE_ (1ul << 17)
 #define AT_RECURSIVE_ 0x8000
 
 static bool is_bind(const struct spec_mount *m, const struct box_mount_options *o)
@@ -38,7 +42,7 @@ static const char *type_of(const struct spec_mount *m)
 
 static uint32_t optional(const struct spec_mount *m)
 {
-    return m->optional ? PLAN_OP_OPTIONAL : 0;
+    return m->optional ? PLAN_OP_OPTIONAL | PLAN_OP_DROPS : 0;
 }
 
 static int parse(const struct spec_mount *m, struct box_mount_options *o, box_error **err)
@@ -87,6 +91,40 @@ static int add_idmap(struct builder *b, const struct spec_mount *m, const struct
     return 0;
 }
 
+static int fail_option(const struct spec_mount *m, const char *option, const char *why, box_error **err)
+{
+    return box_fail_with(err, &(struct box_fail_info){.code = BOX_ESPEC, .subject = m->destination}, "mount option %s: %s", option,
+                         why);
+}
+
+/* What makes no sense for this kind of mount, and which the kernel would pass over in silence. */
+static int check_options(const struct spec_mount *m, const struct box_mount_options *o, box_error **err)
+{
+    bool bind = is_bind(m, o), fresh = !bind && !o->remount && m->type;
+
+    if (o->tmpcopyup && (!fresh || strcmp(type_of(m), "tmpfs") != 0))
+        return fail_option(m, "tmpcopyup", "only a new tmpfs can be filled", err);
+    if (o->copy_symlink && !bind)
+        return fail_option(m, "copy-symlink", "only a bind mount has a source that may be a link", err);
+    if (bind && !o->remount && o->n_params)
+        return fail_option(m, o->params[0].key, "a bind mount has no options of the file system's", err);
+    if (o->idmap_maps)
+        return box_fail_with(err, &(struct box_fail_info){.code = BOX_EUNSUPPORTED, .subject = m->destination,
+                                                          .remedy = "give the mappings as uidMappings and gidMappings of the mount"},
+                             "mount option idmap: mappings in the option itself are not read");
+    if ((m->idmap || o->idmap != BOX_MOUNT_IDMAP_NONE) && !bind && !fresh)
+        return fail_option(m, "idmap", "a mount that is there already cannot be mapped", err);
+    return 0;
+}
+
+/* "slave,shared" is the one pair that means both, one after the other. */
+static void add_second_propagation(struct builder *b, const struct spec_mount *m, const struct box_mount_options *o, int slot)
+{
+    if (o->propagation_then)
+        builder_add(b, NEW_OP(SETATTR, .slot = slot, .num3 = o->propagation_then & ~MS_REC_,
+                              .flags = optional(m) | (o->propagation_then_rec ? SETATTR_RECURSIVE : 0)));
+}
+
 /* Attributes of a bind: on the mount, on all below it, and propagation (private unless another is asked for). */
 static void add_attributes(struct builder *b, const struct spec_mount *m, const struct box_mount_options *o, int slot)
 {
@@ -95,6 +133,7 @@ static void add_attributes(struct builder *b, const struct spec_mount *m, const 
     builder_add(b, NEW_OP(SETATTR, .slot = slot, .num = o->attr_set, .num2 = o->attr_clear, .flags = optional(m)));
     builder_add(b, NEW_OP(SETATTR, .slot = slot, .num = o->rec_attr_set, .num2 = o->rec_attr_clear,
                           .num3 = propagation & ~MS_REC_, .flags = optional(m) | SETATTR_RECURSIVE));
+    add_second_propagation(b, m, o, slot);
 }
 
 /* "/proc" or a path below it, however it is spelt; ".." is refused elsewhere. */
@@ -134,12 +173,26 @@ static uint32_t shun_proc(const struct builder *b, const struct spec_mount *m, b
     return TARGET_SHUN_PROC;
 }
 
+/* copy-symlink: a source that is a link is made again at the target. 1: it is one, and that is done. */
+static int add_link(struct builder *b, const struct spec_mount *m, const struct box_mount_options *o)
+{
+    char target[4096];
+    ssize_t n = o->copy_symlink && m->source_fd < 0 ? readlink(m->source, target, sizeof(target) - 1) : -1;
+
+    if (n <= 0)
+        return 0;
+    target[n] = '\0';
+    uint32_t text = builder_string(b, target);
+    builder_add(b, NEW_OP(SYMLINK, .str = text, .str2 = builder_string(b, m->destination), .flags = optional(m)));
+    return 1;
+}
+
 static int add_bind(struct builder *b, const struct spec_mount *m, const struct box_mount_options *o, int slot,
                     box_error **err)
 {
     int allowed = check_proc(b, m, err);
 
-    if (allowed < 0)
+    if (allowed < 0 || add_link(b, m, o))
         return allowed;
     uint32_t target = builder_string(b, m->destination);
 
@@ -192,7 +245,40 @@ static bool unmapped_gid(const struct builder *b, const char *type, const struct
 static const struct {
     unsigned long flag;
     const char *name;
-} super_flags[] = {{1ul << 4, "sync"}, {1ul << 6, "mand"}, {1ul << 7, "dirsync"}, {1ul << 25, "lazytime"}};
+} super_flags[] = {{1ul << 4, "sync"},
+                   {1ul << 6, "mand"},
+                   {1ul << 7, "dirsync"},
+                   {1ul << 23, "iversion"}, /* of some file systems; others name it in their refusal */
+                   {1ul << 25, "lazytime"}};
+
+static const struct {
+    unsigned long flag;
+    const char *name;
+} super_flags_off[] = {{1ul << 4, "async"}, {1ul << 6, "nomand"}, {1ul << 25, "nolazytime"}};
+
+/* The file systems whose files SELinux labels as a mount option says; those of the kernel's own have labels of theirs. */
+static bool takes_context(const char *type)
+{
+    static const char *const own[] = {"proc", "sysfs", "cgroup", "cgroup2", "securityfs", "selinuxfs", "mqueue"};
+
+    for (size_t i = 0; i < BOX_ARRAY(own); i++)
+        if (strcmp(own[i], type) == 0)
+            return false;
+    return true;
+}
+
+/* 1: linux.mountLabel is to be put on mounts; 0: there is none, or it may be missing. */
+static int use_mount_label(const struct builder *b, box_error **err)
+{
+    const char *label = b->spec->mount_label;
+
+    if (!label || !*label)
+        return 0;
+    if (!box_lsm_enabled(BOX_LSM_SELINUX) && b->spec->may_miss & SPEC_LAYER_SELINUX)
+        return 0;
+    int r = box_lsm_label_usable(BOX_LSM_SELINUX, label, err);
+    return r < 0 ? box_fail_wrap(err, r, "linux.mountLabel") : 1;
+}
 
 static int fill_pairs(const struct builder *b, const struct spec_mount *m, const struct box_mount_options *o,
                       const char *type, struct pairs *p, box_error **err)
@@ -206,6 +292,11 @@ static int fill_pairs(const struct builder *b, const struct spec_mount *m, const
     /* A block device is opened read-only too; the others are filled first. */
     if ((o->attr_set & MOUNT_ATTR_RDONLY) && m->source && m->source[0] == '/')
         put_pair(p, "ro", NULL);
+    int labelled = takes_context(type) ? use_mount_label(b, err) : 0;
+    if (labelled < 0)
+        return labelled;
+    if (labelled)
+        put_pair(p, "context", b->spec->mount_label);
     if (p->full)
         return box_fail_with(err, &(struct box_fail_info){.code = BOX_ELIMIT, .subject = m->destination},
                              "the mount's options are longer than 4096 bytes");
@@ -229,7 +320,8 @@ static int add_new_fs(struct builder *b, const struct spec_mount *m, const struc
 {
     const char *type = type_of(m);
     struct pairs p = {.size = 0};
-    bool tmpfs = strcmp(type, "tmpfs") == 0, later = tmpfs && (o->attr_set & MOUNT_ATTR_RDONLY);
+    uint64_t wanted = o->attr_set | o->rec_attr_set; /* there is nothing below it yet */
+    bool tmpfs = strcmp(type, "tmpfs") == 0, later = tmpfs && (wanted & MOUNT_ATTR_RDONLY);
     int slot = slot_for(b, type, m->destination);
 
     int r = fill_pairs(b, m, o, type, &p, err);
@@ -237,7 +329,7 @@ static int add_new_fs(struct builder *b, const struct spec_mount *m, const struc
         return r;
     uint32_t target = builder_string(b, m->destination), fs = builder_string(b, type);
     uint32_t source = builder_string(b, m->source ? m->source : type), data = builder_data(b, p.text, p.size);
-    uint64_t attrs = o->attr_set & ~(uint64_t)(later ? MOUNT_ATTR_RDONLY : 0);
+    uint64_t attrs = wanted & ~(uint64_t)(later ? MOUNT_ATTR_RDONLY : 0);
 
     builder_add(b, NEW_OP(NEW_FS, .slot = slot, .str = fs, .str2 = source, .data = data, .data_size = (uint32_t)p.size,
                           .num = attrs, .flags = optional(m)));
@@ -250,11 +342,14 @@ static int add_new_fs(struct builder *b, const struct spec_mount *m, const struc
     r = add_idmap(b, m, o, slot, err);
     if (r < 0)
         return r;
-    builder_add(b, NEW_OP(ATTACH, .str = target, .slot = slot, .flags = optional(m)));
+    /* All of it before it is attached: an optional mount appears as it was asked for, or not at all. */
     if (o->propagation)
         builder_add(b, NEW_OP(SETATTR, .slot = slot, .num3 = o->propagation & ~MS_REC_, .flags = optional(m)));
+    add_second_propagation(b, m, o, slot);
     if (later && slot != SLOT_DEV)
         builder_add(b, NEW_OP(SETATTR, .slot = slot, .num = MOUNT_ATTR_RDONLY, .flags = optional(m)));
+    b->dev_readonly |= later && slot == SLOT_DEV;
+    builder_add(b, NEW_OP(ATTACH, .str = target, .slot = slot, .flags = optional(m)));
     return 0;
 }
 
@@ -272,6 +367,43 @@ static int add_bound_instead(struct builder *b, const struct spec_mount *m, cons
     return add_bind(b, &bound, &options, PLAN_NO_SLOT, err);
 }
 
+/* A mount that is there already, from an entry before or from the root itself: attributes, propagation, and with
+ * "remount" the options of the file system. */
+static int add_change(struct builder *b, const struct spec_mount *m, const struct box_mount_options *o, box_error **err)
+{
+    uint32_t path = builder_string(b, m->destination);
+    struct pairs p = {.size = 0};
+
+    for (size_t i = 0; i < o->n_params; i++)
+        put_pair(&p, o->params[i].key, o->params[i].value);
+    for (size_t i = 0; i < BOX_ARRAY(super_flags); i++)
+        if (o->sb_flags & super_flags[i].flag)
+            put_pair(&p, super_flags[i].name, NULL);
+    for (size_t i = 0; i < BOX_ARRAY(super_flags_off); i++)
+        if (o->sb_clear & super_flags_off[i].flag)
+            put_pair(&p, super_flags_off[i].name, NULL);
+    if (p.full)
+        return box_fail_with(err, &(struct box_fail_info){.code = BOX_ELIMIT, .subject = m->destination},
+                             "the mount's options are longer than 4096 bytes");
+    if (p.size && (o->bind || !o->remount))
+        return fail_option(m, p.text, "a file system's option needs \"remount\", without \"bind\"", err);
+    if (p.size)
+        builder_add(b, NEW_OP(RECONFIGURE, .str = path, .data = builder_data(b, p.text, p.size), .data_size = (uint32_t)p.size,
+                              .flags = optional(m)));
+    if (o->attr_set || o->attr_clear)
+        builder_add(b, NEW_OP(MOUNT_SETATTR, .str = path, .num = o->attr_set, .num2 = o->attr_clear, .flags = optional(m)));
+    if (o->rec_attr_set || o->rec_attr_clear)
+        builder_add(b, NEW_OP(MOUNT_SETATTR, .str = path, .num = o->rec_attr_set, .num2 = o->rec_attr_clear,
+                              .flags = optional(m) | SETATTR_RECURSIVE));
+    const unsigned long propagation[] = {o->propagation, o->propagation_then};
+    const bool recursive[] = {o->propagation_rec, o->propagation_then_rec};
+    for (size_t i = 0; i < 2; i++)
+        if (propagation[i])
+            builder_add(b, NEW_OP(MOUNT_SETATTR, .str = path, .num3 = propagation[i] & ~MS_REC_,
+                                  .flags = optional(m) | (recursive[i] ? SETATTR_RECURSIVE : 0)));
+    return 0;
+}
+
 static int add_mount(struct builder *b, const struct spec_mount *m, int prepared, box_error **err)
 {
     _cleanup_mount_options_ struct box_mount_options o = {0};
@@ -280,11 +412,10 @@ static int add_mount(struct builder *b, const struct spec_mount *m, int prepared
 
     if (r < 0)
         return r;
-    if (o.remount) {
-        builder_add(b, NEW_OP(REMOUNT, .str = builder_string(b, m->destination), .num = o.attr_set,
-                              .num2 = o.attr_clear, .flags = optional(m)));
-        return 0;
-    }
+    if ((r = check_options(m, &o, err)) < 0)
+        return r;
+    if (o.remount || (!*type && !o.bind))
+        return add_change(b, m, &o, err);
     if (is_bind(m, &o))
         return add_bind(b, m, &o, prepared, err);
     if (strcmp(type, "sysfs") == 0 && b->new_user && !plan_new_namespace(b->spec, SPEC_NS_NETWORK))
@@ -294,7 +425,7 @@ static int add_mount(struct builder *b, const struct spec_mount *m, int prepared
     if (strcmp(type, "cgroup") == 0 || strcmp(type, "cgroup2") == 0) {
         if (!plan_new_namespace(b->spec, SPEC_NS_CGROUP))
             return add_bound_instead(b, m, &o, "/sys/fs/cgroup", err);
-        return plan_add_cgroup_view(b, o.attr_set, builder_slot(b), builder_string(b, m->destination), optional(m), err);
+        return plan_add_cgroup_view(b, o.attr_set | o.rec_attr_set, builder_slot(b), builder_string(b, m->destination), optional(m), err);
     }
     return add_new_fs(b, m, &o, err);
 }
@@ -314,6 +445,30 @@ static unsigned long propagation_of(const char *name)
         if (strcmp(table[i].name, name) == 0)
             return table[i].flag;
     return MS_SLAVE_ | MS_REC_;
+}
+
+/* The propagation of the old root decides what the sources of binds stand in relation to. An unbindable one would give no
+ * binds at all: that word is for the new root. */
+static void add_old_propagation(struct builder *b, bool own_root)
+{
+    unsigned long flags = propagation_of(b->spec->rootfs_propagation);
+
+    if (own_root && (flags & MS_UNBINDABLE_))
+        flags = MS_SLAVE_ | MS_REC_;
+    builder_add(b, NEW_OP(PROPAGATION, .num = flags));
+    /* What is mounted on a shared mount appears on all its peers: the new root would be mounted on the host's. */
+    if (own_root && (flags & MS_SHARED_))
+        builder_add(b, NEW_OP(PROPAGATION, .num = MS_PRIVATE_));
+}
+
+/* A slave or private root is what a new one is by itself. */
+static void add_new_propagation(struct builder *b)
+{
+    unsigned long flags = propagation_of(b->spec->rootfs_propagation);
+
+    if (flags & (MS_SHARED_ | MS_UNBINDABLE_))
+        builder_add(b, NEW_OP(SETATTR, .slot = SLOT_ROOT, .num3 = flags & ~MS_REC_,
+                              .flags = (flags & MS_SHARED_) && (flags & MS_REC_) ? SETATTR_RECURSIVE : 0));
 }
 
 static int add_overlay(struct builder *b, box_error **err)
@@ -346,6 +501,15 @@ static int add_overlay(struct builder *b, box_error **err)
         box_idmap_to_outside(b->spec->idmap, BOX_IDMAP_UID, 0, &uid);
         box_idmap_to_outside(b->spec->idmap, BOX_IDMAP_GID, 0, &gid);
     }
+    int labelled = use_mount_label(b, err);
+    if (labelled < 0)
+        return labelled;
+    if (labelled) {
+        char *const context[] = {b->spec->mount_label, NULL};
+        builder_strings(b, context, &n);
+        data_size = b->size - data;
+        flags |= OVERLAY_CONTEXT;
+    }
     builder_add(b, NEW_OP(OVERLAY, .slot = SLOT_ROOT, .slot2 = userns, .data = data, .data_size = (uint32_t)data_size,
                           .str = builder_string(b, root->upper), .str2 = builder_string(b, root->work),
                           .num2 = root->scratch_size, .num3 = uid, .num4 = gid, .flags = flags));
@@ -377,7 +541,14 @@ int plan_add_sources(struct builder *b, box_error **err)
     return 0;
 }
 
-static void add_paths(struct builder *b)
+void plan_add_proc(struct builder *b)
+{
+    if (!b->have_proc)
+        builder_add(b, NEW_OP(PRIVATE_PROC));
+    b->have_proc = true;
+}
+
+static void add_sysctls(struct builder *b)
 {
     const box_spec *spec = b->spec;
 
@@ -388,6 +559,12 @@ static void add_paths(struct builder *b)
             *p = *p == '.' ? '/' : *p == '/' && p > path + 3 ? '.' : *p;
         builder_add(b, NEW_OP(SYSCTL, .str = builder_string(b, path), .str2 = builder_string(b, spec->sysctl[i].value)));
     }
+}
+
+static void add_paths(struct builder *b)
+{
+    const box_spec *spec = b->spec;
+
     for (char **p = spec->readonly_paths; p && *p; p++)
         builder_add(b, NEW_OP(READONLY_PATH, .str = builder_string(b, *p)));
     if (spec->masked_paths && *spec->masked_paths)
@@ -396,14 +573,32 @@ static void add_paths(struct builder *b)
         builder_add(b, NEW_OP(MASK, .str = builder_string(b, *p)));
 }
 
+/* All is there, and the old root is where paths lead still: the hooks of the host's side, then those that the host names
+ * and that run in the container's namespaces. */
+static void add_create_hooks(struct builder *b)
+{
+    const box_spec *spec = b->spec;
+
+    if (spec->hooks[SPEC_HOOK_PRESTART].n || spec->hooks[SPEC_HOOK_CREATE_RUNTIME].n || hooks_of_stage(spec)) {
+        builder_add(b, NEW_OP(HOST, .num = HOST_CREATE));
+        b->plan->asks = true;
+    }
+    plan_add_hooks(b, SPEC_HOOK_CREATE_CONTAINER, 0, 0, 0);
+}
+
 int plan_add_root(struct builder *b, box_error **err)
 {
     const box_spec *spec = b->spec;
     bool own_root = spec->root.kind != SPEC_ROOT_HOST;
 
-    if (!b->new_mount)
+    if (!b->new_mount) { /* the mounts stay as they are, and yet there may be namespaces with sysctls, and hooks */
+        if (spec->n_sysctl)
+            plan_add_proc(b);
+        add_sysctls(b);
+        add_create_hooks(b);
         return 0;
-    builder_add(b, NEW_OP(PROPAGATION, .num = propagation_of(spec->rootfs_propagation)));
+    }
+    add_old_propagation(b, own_root);
     if (!b->prepare) {
         int r = plan_add_sources(b, err);
         if (r < 0)
@@ -424,13 +619,19 @@ int plan_add_root(struct builder *b, box_error **err)
     if (r < 0)
         return r;
     if (b->need_proc)
-        builder_add(b, NEW_OP(PRIVATE_PROC));
+        plan_add_proc(b);
+    add_sysctls(b);
     add_paths(b);
     if (spec->process.terminal)
         plan_add_terminal(b);
+    if (b->dev_readonly)
+        builder_add(b, NEW_OP(SETATTR, .slot = SLOT_DEV, .num = MOUNT_ATTR_RDONLY));
+    add_create_hooks(b);
     if (own_root)
         builder_add(b, NEW_OP(PIVOT, .num = b->scratch_attached ? 2 : 1));
     if (spec->root.readonly)
         builder_add(b, NEW_OP(ROOT_READONLY));
+    if (own_root)
+        add_new_propagation(b);
     return 0;
 }

@@ -12,6 +12,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -22,6 +23,7 @@
 
 #include <libbox/pidfd.h>
 #include "base/cleanup.h"
+#include "launch/hooks.h"
 
 pid_t box_process_pid(const box_process *p)
 {
@@ -94,6 +96,17 @@ int box_process_signal(box_process *p, int signal, box_error **err)
     if (p->ending.kind != BOX_ENDING_NONE)
         return box_fail(err, BOX_ESTATE, "the process has ended");
     return box_pidfd_signal(p->pidfd, signal, err);
+}
+
+int box_process_take_listener(box_process *p)
+{
+    if (p->notify) {
+        if (p->poll_fd >= 0)
+            epoll_ctl(p->poll_fd, EPOLL_CTL_DEL, box_seccomp_notify_fd(p->notify), NULL);
+        box_seccomp_notify_free(p->notify);
+        p->notify = NULL;
+    }
+    return box_take_fd(&p->listener);
 }
 
 /* ---- how it ended -------------------------------------------------------------------------------------------------- */
@@ -267,6 +280,10 @@ static void take_notice(box_process *p)
 
     if (box_seccomp_notify_receive(p->notify, &request, NULL) <= 0)
         return;
+    if (box_seccomp_filter_evaluate(p->filter, &request.call, NULL) < BOX_SECCOMP_KILL_THREAD) {
+        box_seccomp_notify_error(p->notify, request.id, ENOSYS, NULL); /* as where there is no supervisor */
+        return;
+    }
     const char *name = box_syscall_name(request.call.arch, request.call.number);
     p->violation = name ? name : "unknown";
     box_pidfd_signal(p->pidfd, SIGKILL, NULL);
@@ -350,7 +367,11 @@ void box_process_free(box_process *p)
     }
     destroy_cgroup(p);
     box_seccomp_notify_free(p->notify);
-    const int fds[] = {p->pidfd, p->pty, p->report, p->poll_fd, p->streams[0], p->streams[1], p->streams[2]};
+    box_seccomp_filter_unref(p->filter);
+    if (p->hooks && !p->detached)
+        hooks_run_all(p->hooks, SPEC_HOOK_POSTSTOP, &(struct hook_state){.status = "stopped"});
+    box_spec_free(p->hooks);
+    const int fds[] = {p->listener, p->pidfd, p->pty, p->report, p->poll_fd, p->streams[0], p->streams[1], p->streams[2]};
     for (size_t i = 0; i < BOX_ARRAY(fds); i++)
         if (fds[i] >= 0)
             close(fds[i]);

@@ -17,6 +17,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -28,6 +29,7 @@
 #include "base/rawsys.h"
 #include "kernel/cgroup_limits.h"
 #include "kernel/vclone.h"
+#include "launch/hooks.h"
 
 #ifndef CLONE_INTO_CGROUP
 #define CLONE_INTO_CGROUP 0x200000000ULL
@@ -42,6 +44,8 @@ struct start {
     struct start_streams streams;
     int socket, stage_socket;
     int report_stage;
+    int hook_state; /* a memory file that the stage's hooks read; -1: there are none */
+    bool created;   /* hooks of the creation may have run: poststop is due, however the start ends */
     int channel[2];
     struct box_cgroup_entry entry;
     bool have_entry;
@@ -170,11 +174,24 @@ static int give_held(struct start *s, box_error **err)
     return r;
 }
 
+static bool hands_over(const box_stdio *io, int number)
+{
+    for (size_t i = 0; io && i < io->n_extra; i++)
+        if (io->numbers[i] == number)
+            return true;
+    return false;
+}
+
 static int give_streams(struct start *s, box_error **err)
 {
     const box_stdio *io = s->options->io;
     int r = stdio_open(io, s->plan->terminal, &s->streams, err);
 
+    for (int number = 3; number < 3 + s->plan->preserve_fds && r >= 0; number++)
+        if (!hands_over(io, number))
+            return box_fail_with(err, &(struct box_fail_info){.code = BOX_ESPEC, .subject = "libbox.preserveFds",
+                                                              .remedy = "hand it over by box_stdio_set_fd()"},
+                                 "the spec counts on descriptor %d, and the caller gave none", number);
     for (int i = 0; i < 3 && r >= 0; i++)
         r = give(s, SLOT_STDIN + i, s->streams.stage[i], err);
     for (size_t i = 0; io && i < io->n_extra && r >= 0; i++)
@@ -233,6 +250,12 @@ static int give_supervision(struct start *s, box_error **err)
         r = give(s, SLOT_CHANNEL, s->channel[0], err);
         if (r >= 0)
             r = give(s, SLOT_CHANNEL_SEND, s->channel[1], err);
+    }
+    if (s->plan->hooks && hooks_of_stage(s->plan->hooks) && r >= 0) {
+        s->hook_state = memfd_create("state", MFD_CLOEXEC);
+        if (s->hook_state < 0)
+            return box_fail_sys(err, "memfd_create", NULL, "keep the state for hooks");
+        r = give(s, SLOT_HOOK_STATE, s->hook_state, err);
     }
     if (r >= 0)
         r = give(s, SLOT_JOIN, s->options->join_pidfd, err);
@@ -383,6 +406,62 @@ static ssize_t receive(int socket, struct stage_message *m, int *fd)
     return n;
 }
 
+static struct hook_state state_now(const struct start *s, const char *status)
+{
+    return (struct hook_state){s->options->id, s->options->bundle, status, s->process->pid};
+}
+
+static int write_state(struct start *s, const struct hook_state *state, box_error **err)
+{
+    _free_ char *text = NULL;
+    int r = hooks_state_text(s->plan->hooks, state, &text, err);
+
+    if (r < 0)
+        return r;
+    size_t length = strlen(text);
+    if (ftruncate(s->hook_state, 0) < 0 || pwrite(s->hook_state, text, length, 0) != (ssize_t)length)
+        return box_fail_sys(err, "pwrite", NULL, "keep the state for hooks");
+    return 0;
+}
+
+/* The stage waits for the host's part. */
+static int do_part(struct start *s, int64_t part, box_error **err)
+{
+    struct hook_state state = state_now(s, part == HOST_CREATE ? "creating" : "created");
+    const char go = STAGE_GO;
+    int r = s->hook_state >= 0 ? write_state(s, &state, err) : 0;
+
+    if (part == HOST_CREATE && r >= 0) {
+        s->created = true;
+        r = hooks_run(s->plan->hooks, SPEC_HOOK_PRESTART, &state, err);
+        if (r >= 0)
+            r = hooks_run(s->plan->hooks, SPEC_HOOK_CREATE_RUNTIME, &state, err);
+    }
+    if (r >= 0 && send(s->socket, &go, 1, MSG_NOSIGNAL) != 1)
+        return box_fail_sys(err, "send", NULL, "start: the stage is gone");
+    return r;
+}
+
+/* To the agent that the policy names, or kept for the caller. */
+static int take_listener(struct start *s, int fd, box_error **err)
+{
+    box_process *p = s->process;
+    const box_plan *plan = s->plan;
+
+    p->listener = fd;
+    if (fd < 0)
+        return box_fail(err, BOX_ESTART, "start: the stage sent no listener");
+    if (!plan->listener_path) {
+        p->notify = box_seccomp_notify_new(fd, err);
+        p->filter = box_seccomp_filter_ref(plan->filter);
+        return p->notify ? 0 : err && *err ? box_error_code(*err) : BOX_ESYSTEM;
+    }
+    struct hook_state state = state_now(s, "creating");
+    int r = listener_hand_over(plan->hooks, plan->listener_path, plan->listener_metadata, &state, fd, err);
+    close(box_take_fd(&p->listener)); /* a copy that is left would keep the calls of a process waiting whose agent is gone */
+    return r;
+}
+
 static int handle(struct start *s, const struct stage_message *m, int fd, box_error **err)
 {
     box_process *p = s->process;
@@ -399,10 +478,9 @@ static int handle(struct start *s, const struct stage_message *m, int fd, box_er
         p->pty = fd;
         return 0;
     case STAGE_LISTENER:
-        p->notify = box_seccomp_notify_new(fd, err);
-        if (fd >= 0) /* it has one of its own */
-            close(fd);
-        return p->notify ? 0 : err && *err ? box_error_code(*err) : BOX_ESYSTEM;
+        return take_listener(s, fd, err);
+    case STAGE_HOST:
+        return do_part(s, m->value, err);
     case STAGE_READY:
         s->ready = true;
         p->applied = (uint32_t)m->value;
@@ -440,11 +518,39 @@ static int bring_loopback_up(struct start *s, box_error **err)
     return 0;
 }
 
+/* A policy may ask its supervisor about the very calls that the stage has yet to make, execve above all, and the caller
+ * cannot answer before the start is over. Those calls are let through here. That they are the stage's own is certain: one
+ * process uses the filter so far, it waits in the call, and its socket closes with its exec, before the payload runs. */
+static void serve_stage(struct start *s)
+{
+    box_process *p = s->process;
+    struct box_seccomp_request request;
+
+    while (p->notify) {
+        struct pollfd fds[2] = {{.fd = s->socket, .events = POLLIN},
+                                {.fd = box_seccomp_notify_fd(p->notify), .events = POLLIN}};
+        if (poll(fds, 2, -1) < 0 && errno != EINTR)
+            return;
+        if (fds[0].revents)
+            return;
+        if (!(fds[1].revents & POLLIN)) {
+            if (fds[1].revents) /* nobody is left who uses the filter */
+                return;
+            continue;
+        }
+        struct pollfd again = {.fd = s->socket}; /* the request first, then whether it is still the stage */
+        if (poll(&again, 1, 0) > 0)
+            return;
+        if (box_seccomp_notify_receive(p->notify, &request, NULL) > 0)
+            box_seccomp_notify_continue(p->notify, request.id, NULL);
+    }
+}
+
 /* Reads until the payload runs. A stage that needs nothing of the host meanwhile is left alone until it hangs up: each
  * message would wake this thread, which costs the start more than it says. */
 static int follow(struct start *s, box_error **err)
 {
-    bool talks = s->plan->forks || s->plan->hold;
+    bool talks = s->plan->forks || s->plan->hold || s->plan->asks || s->plan->listener;
     struct pollfd hang_up = {.fd = s->socket, .events = 0};
     struct stage_message m;
     int fd;
@@ -452,6 +558,7 @@ static int follow(struct start *s, box_error **err)
     while (!talks && poll(&hang_up, 1, -1) < 0 && errno == EINTR)
         continue;
     for (;;) {
+        serve_stage(s);
         ssize_t n = receive(s->socket, &m, &fd);
         if (n == 0 && s->ready)
             return 0;
@@ -497,12 +604,16 @@ static int run(struct start *s, box_error **err)
     if (s->plan->loopback && (r = bring_loopback_up(s, err)) < 0)
         return r;
     r = follow(s, err);
+    if (r == 0 && s->plan->hooks) {
+        struct hook_state state = state_now(s, "running");
+        r = hooks_run(s->plan->hooks, SPEC_HOOK_POSTSTART, &state, err);
+    }
     return r < 0 ? r : set_up_poll(s->process, err);
 }
 
 static void clean_up(struct start *s)
 {
-    const int fds[] = {s->socket, s->stage_socket, s->report_stage, s->channel[0], s->channel[1]};
+    const int fds[] = {s->socket, s->stage_socket, s->report_stage, s->hook_state, s->channel[0], s->channel[1]};
 
     for (size_t i = 0; i < BOX_ARRAY(fds); i++)
         if (fds[i] >= 0)
@@ -531,6 +642,7 @@ int box_plan_start_with(const box_plan *plan, const struct start_options *option
     }
     s->child = (struct child *)(s + 1);
     s->stack = (char *)(((uintptr_t)(s->child + 1) + 63) & ~(uintptr_t)63);
+    s->hook_state = p->listener = -1;
     p->pidfd = p->pty = p->report = p->poll_fd = -1;
     p->streams[0] = p->streams[1] = p->streams[2] = -1;
     p->pid_namespace = plan->clone_flags & CLONE_NEWPID;
@@ -550,12 +662,17 @@ int box_plan_start_with(const box_plan *plan, const struct start_options *option
         p->applied |= BOX_APPLIED_NAMESPACES;
     if (!p->borrowed)
         p->applied &= ~(uint32_t)BOX_APPLIED_CGROUP;
+    bool created = s->created;
+    if (r >= 0 && plan->hooks && !options->id)
+        r = hooks_keep(plan->hooks, &p->hooks, err);
     if (r < 0) /* the child first: until it is gone, it may stand on the stack that is in `s` */
         box_process_free(p);
     else
         *process = p;
     clean_up(s);
     free(s);
+    if (r < 0 && created)
+        hooks_run_all(plan->hooks, SPEC_HOOK_POSTSTOP, &(struct hook_state){options->id, options->bundle, "stopped", 0});
     return r < 0 ? r : 0;
 }
 

@@ -50,6 +50,8 @@ static const struct {
     {OP_VERIFY_USER, EPERM, BOX_EESCAPE, "its first process has left the container's user namespace"},
     {OP_VERIFY_USER, 0, BOX_ESTATE, NULL},
     {OP_HOLD, ECANCELED, BOX_ECANCELLED, NULL},
+    {OP_HOOK, ECANCELED, BOX_ESTART, NULL},
+    {OP_RECONFIGURE, EPERM, BOX_EPERMISSION, "only the file systems that the user namespace itself mounted can be changed"},
 };
 
 int start_fail(const box_plan *plan, const struct stage_message *m, box_error **err)
@@ -64,6 +66,8 @@ int start_fail(const box_plan *plan, const struct stage_message *m, box_error **
             break;
         }
     }
+    if (op == OP_HOOK && m->errnum == ECANCELED) /* the subject tells what the hook did; there is no errno in that */
+        info.errnum = 0, info.call = NULL;
     return box_fail_with(err, &info, "%s", step_text[op]);
 }
 

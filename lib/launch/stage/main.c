@@ -96,6 +96,14 @@ static void fail(struct stage *s, uint32_t op, int errnum)
     stage_exit(125);
 }
 
+/* An optional mount that could not be read-only, or mapped, must not appear without that: its descriptor goes, and the
+ * steps that would attach it fail likewise. */
+static void drop(struct stage *s, const struct plan_op *op)
+{
+    if (op->flags & PLAN_OP_DROPS)
+        stage_close_slot(s, op->slot);
+}
+
 static void run(struct stage *s)
 {
     const struct plan_header *header = (const struct plan_header *)s->plan;
@@ -110,6 +118,8 @@ static void run(struct stage *s)
         int r = op->code > OP_NONE && op->code < OP_COUNT ? stage_handlers[op->code](s, op) : -ENOSYS;
         if (r < 0 && !(op->flags & PLAN_OP_OPTIONAL))
             fail(s, i, -r);
+        if (r < 0)
+            drop(s, op);
         if (r >= 0 && op->applied)
             s->applied |= 1u << (op->applied - 1);
     }

@@ -46,7 +46,7 @@ static void read_log(struct stage *s, int fs)
     s->subject = s->text + 2; /* past "e " */
 }
 
-static int configure(struct stage *s, int fs, const char *source, const char *pairs, uint32_t size)
+static int configure(struct stage *s, int fs, const char *source, const char *pairs, uint32_t size, unsigned command)
 {
     if (source)
         STAGE_TRY(s, fsconfig, fs, FSCONFIG_SET_STRING, "source", source, 0);
@@ -57,7 +57,7 @@ static int configure(struct stage *s, int fs, const char *source, const char *pa
         STAGE_TRY(s, fsconfig, fs, flag ? FSCONFIG_SET_FLAG : FSCONFIG_SET_STRING, key, flag ? NULL : value, 0);
         at = value + stage_strlen(value) + 1;
     }
-    STAGE_TRY(s, fsconfig, fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0);
+    STAGE_TRY(s, fsconfig, fs, command, NULL, NULL, 0);
     return 0;
 }
 
@@ -65,7 +65,7 @@ int stage_new_fs(struct stage *s, const char *type, const char *source, const ch
                  uint64_t attrs)
 {
     int fs = (int)STAGE_TRY(s, fsopen, type, FSOPEN_CLOEXEC);
-    int r = configure(s, fs, source, pairs, size);
+    int r = configure(s, fs, source, pairs, size, FSCONFIG_CMD_CREATE);
 
     if (r < 0) {
         read_log(s, fs);
@@ -186,12 +186,28 @@ static int scratch(struct stage *s, const struct plan_op *op, char *upper, char 
     return 0;
 }
 
+static const char *overlay_context(const struct stage *s, const struct plan_op *op)
+{
+    const char *start = (const char *)s->plan + op->data, *at = start + op->data_size - 1;
+
+    while (at > start && at[-1])
+        at--;
+    return at;
+}
+
+static const char *lowers_end(const struct stage *s, const struct plan_op *op)
+{
+    return op->flags & OVERLAY_CONTEXT ? overlay_context(s, op) : (const char *)s->plan + op->data + op->data_size;
+}
+
 static int add_lowers(struct stage *s, int fs, const struct plan_op *op)
 {
-    const char *at = (const char *)s->plan + op->data, *end = at + op->data_size;
+    const char *at = (const char *)s->plan + op->data, *end = lowers_end(s, op);
     char path[48];
 
     for (; at < end; at += stage_strlen(at) + 1) {
+        if (!*at) /* the gap before a context */
+            continue;
         const char *lower = at;
 
         s->subject = at;
@@ -212,10 +228,12 @@ static int add_lowers(struct stage *s, int fs, const struct plan_op *op)
  * four bytes long. */
 static int joined_lowers(struct stage *s, int fs, const struct plan_op *op)
 {
-    const char *at = (const char *)s->plan + op->data, *end = at + op->data_size;
+    const char *at = (const char *)s->plan + op->data, *end = lowers_end(s, op);
     char joined[256] = "";
 
     for (; at < end; at += stage_strlen(at) + 1) {
+        if (!*at) /* the gap before a context */
+            continue;
         s->subject = at;
         int fd = op->flags & OVERLAY_IDMAP ? STAGE_DO(stage_open_tree(s, AT_FDCWD, at, OPEN_TREE_CLONE))
                                            : STAGE_DO(open_path(s, AT_FDCWD, at));
@@ -306,6 +324,8 @@ static int configure_overlay(struct stage *s, int fs, const struct plan_op *op, 
                              int joined)
 {
     STAGE_TRY(s, fsconfig, fs, FSCONFIG_SET_STRING, "source", "overlay", 0);
+    if (op->flags & OVERLAY_CONTEXT)
+        STAGE_TRY(s, fsconfig, fs, FSCONFIG_SET_STRING, "context", overlay_context(s, op), 0);
     int r = joined ? joined_lowers(s, fs, op) : add_lowers(s, fs, op);
     if (r < 0)
         return r;
@@ -402,6 +422,7 @@ STAGE_OP(TARGET)
     int directory = (op->flags & TARGET_DIRECTORY) != 0;
     unsigned flags = s->resolve | (op->flags & TARGET_PROC ? BOX_RESOLVE_NO_SYMLINKS : 0);
 
+    stage_close_slot(s, SLOT_TARGET); /* whatever comes of this one, nothing goes onto the last one's */
     if (op->flags & TARGET_LIKE_SOURCE)
         directory = STAGE_DO(is_directory(s, stage_slot(s, op->slot)));
     int fd = box_resolve_target(stage_slot(s, SLOT_ROOT), stage_string(s, op->str), directory, NULL, flags, NULL);
@@ -413,8 +434,6 @@ STAGE_OP(TARGET)
         box_sys(close, fd);
         return allowed;
     }
-    if (stage_slot(s, SLOT_TARGET) >= 0)
-        box_sys(close, stage_slot(s, SLOT_TARGET));
     return stage_set_slot(s, SLOT_TARGET, fd);
 }
 
@@ -422,11 +441,11 @@ STAGE_OP(ATTACH)
 {
     STAGE_DO(stage_move_mount(s, stage_slot(s, op->slot), stage_slot(s, SLOT_TARGET)));
     if (op->num) /* the descriptor is not needed again */
-        box_sys(close, stage_slot(s, op->slot));
+        stage_close_slot(s, op->slot);
     return 0;
 }
 
-STAGE_OP(REMOUNT)
+STAGE_OP(MOUNT_SETATTR)
 {
     int fd = box_resolve(stage_slot(s, SLOT_ROOT), stage_string(s, op->str), O_PATH, s->resolve);
 
@@ -439,6 +458,25 @@ STAGE_OP(REMOUNT)
     return r;
 }
 
+STAGE_OP(RECONFIGURE)
+{
+    int fd = box_resolve(stage_slot(s, SLOT_ROOT), stage_string(s, op->str), O_PATH, s->resolve);
+
+    s->call = "openat2";
+    if (fd < 0)
+        return fd;
+    int fs = (int)box_sys(fspick, fd, "", FSPICK_CLOEXEC | FSPICK_EMPTY_PATH);
+    box_sys(close, fd);
+    s->call = "fspick";
+    if (fs < 0)
+        return fs;
+    int r = configure(s, fs, NULL, (const char *)s->plan + op->data, op->data_size, FSCONFIG_CMD_RECONFIGURE);
+    if (r < 0)
+        read_log(s, fs);
+    box_sys(close, fs);
+    return r;
+}
+
 /* ---- devices, links, the private procfs ------------------------------------------------------------------------ */
 
 static int verify_device(struct stage *s, int fd, uint32_t type, uint64_t device)
@@ -448,6 +486,14 @@ static int verify_device(struct stage *s, int fd, uint32_t type, uint64_t device
     STAGE_TRY(s, newfstatat, fd, "", &st, AT_EMPTY_PATH);
     s->call = "device number";
     return (st.st_mode & S_IFMT_) == type && st.st_rdev == device ? 0 : -ENODEV;
+}
+
+static int same_node(struct stage *s, int fd, const struct plan_op *op)
+{
+    struct stat st;
+
+    STAGE_TRY(s, newfstatat, fd, "", &st, AT_EMPTY_PATH);
+    return st.st_mode == (uint32_t)op->num && st.st_rdev == op->num2;
 }
 
 static int bind_device(struct stage *s, const struct plan_op *op)
@@ -476,7 +522,8 @@ STAGE_OP(MKNOD)
         dir = box_resolve_parent(stage_slot(s, SLOT_ROOT), name, last, s->resolve);
         if (dir == -ENOENT) {
             /* The directory is missing: make the way to it. */
-            char parent[256] = "";
+            static char parent[4096];
+            parent[0] = 0;
             stage_append(parent, sizeof(parent), name);
             size_t n = stage_strlen(parent);
             while (n > 1 && parent[n - 1] != '/')
@@ -496,9 +543,9 @@ STAGE_OP(MKNOD)
     s->call = "mknodat";
     if (made == -EEXIST) { /* in a root that is used again, or by another start at this moment */
         int fd = (int)STAGE_TRY(s, openat, dir, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-        int same = verify_device(s, fd, (uint32_t)op->num & S_IFMT_, op->num2);
+        int same = same_node(s, fd, op);
         box_sys(close, fd);
-        if (same < 0) {
+        if (same <= 0) {
             STAGE_TRY(s, unlinkat, dir, name, 0);
             STAGE_TRY(s, mknodat, dir, name, (uint32_t)op->num, op->num2);
         }

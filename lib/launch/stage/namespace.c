@@ -57,7 +57,7 @@ STAGE_OP(CGROUP)
         if (stage_slot(s, i) < 0)
             continue;
         STAGE_TRY(s, write, stage_slot(s, i), "0", 1);
-        box_sys(close, stage_slot(s, i));
+        stage_close_slot(s, i);
     }
     return 0;
 }
@@ -65,7 +65,7 @@ STAGE_OP(CGROUP)
 STAGE_OP(SETNS)
 {
     STAGE_TRY(s, setns, stage_slot(s, op->slot), op->num);
-    box_sys(close, stage_slot(s, op->slot));
+    stage_close_slot(s, op->slot);
     return 0;
 }
 

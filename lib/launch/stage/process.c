@@ -224,6 +224,14 @@ STAGE_OP(IO_PRIORITY)
     return 0;
 }
 
+STAGE_OP(MEMORY_POLICY)
+{
+    uint64_t bits = op->data_size * 8;
+
+    STAGE_TRY(s, set_mempolicy, op->num, bits ? s->plan + op->data : NULL, bits ? bits + 1 : 0);
+    return 0;
+}
+
 STAGE_OP(AFFINITY)
 {
     STAGE_TRY(s, sched_setaffinity, 0, op->data_size, s->plan + op->data);
@@ -385,10 +393,8 @@ STAGE_OP(SECCOMP)
 
 /* ---- exec -------------------------------------------------------------------------------------------------------- */
 
-#define FEW_STRINGS 48
-
 /* The strings of the plan as a vector of pointers: in `few` when they fit, otherwise on fresh pages. */
-static int vector(struct stage *s, uint32_t offset, uint32_t n, const char **few, const char ***out)
+int stage_vector(struct stage *s, uint32_t offset, uint32_t n, const char **few, const char ***out)
 {
     const char **v = few, *p = stage_string(s, offset);
 
@@ -442,8 +448,8 @@ STAGE_OP(EXEC)
     uint64_t none = 0;
     int has_slash = 0;
 
-    STAGE_DO(vector(s, exec->args, exec->n_args, few_args, &args));
-    STAGE_DO(vector(s, exec->env, exec->n_env, few_env, &env));
+    STAGE_DO(stage_vector(s, exec->args, exec->n_args, few_args, &args));
+    STAGE_DO(stage_vector(s, exec->env, exec->n_env, few_env, &env));
     for (const char *p = program; *p; p++)
         has_slash |= *p == '/';
     STAGE_DO(ready(s));

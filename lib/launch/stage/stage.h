@@ -44,11 +44,16 @@ void stage_append_number(char *buffer, size_t size, long n);
 const char *stage_string(const struct stage *s, uint32_t offset);
 int stage_set_slot(struct stage *s, int slot, int fd);
 int stage_slot(const struct stage *s, int slot);
+void stage_close_slot(struct stage *s, int slot);
 int stage_send(struct stage *s, struct stage_message *m, int fd);
 void stage_exit(int code) __attribute__((noreturn));
 void stage_close_others(int keep, int keep2, int keep3);
 int stage_write_text(struct stage *s, int dir, const char *path, const char *text);
 void stage_name(const char *name);
+
+/* process.c */
+#define FEW_STRINGS 48 /* room in `few` */
+int stage_vector(struct stage *s, uint32_t offset, uint32_t n, const char **few, const char ***out);
 
 /* mount.c */
 int stage_open_tree(struct stage *s, int dir, const char *path, unsigned flags);

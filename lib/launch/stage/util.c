@@ -118,6 +118,16 @@ int stage_slot(const struct stage *s, int slot)
     return slot > 0 && (slot < s->n_slots || (slot >= SLOT_EXTRA && slot - SLOT_EXTRA < s->n_extra)) ? s->slots[slot] - 1 : -1;
 }
 
+/* A slot whose descriptor is closed is empty: its number may be another descriptor's by the time the slots are gone
+ * through again. */
+void stage_close_slot(struct stage *s, int slot)
+{
+    if (stage_slot(s, slot) < 0)
+        return;
+    box_sys(close, s->slots[slot]);
+    s->slots[slot] = -1;
+}
+
 struct stage_iovec {
     const void *base;
     size_t length;
