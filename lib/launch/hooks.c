@@ -22,6 +22,11 @@
 static const char *const kind_names[SPEC_HOOK_KINDS] = {"prestart",       "createRuntime", "createContainer",
                                                         "startContainer", "poststart",     "poststop"};
 
+const char *hooks_kind_name(enum spec_hook_kind kind)
+{
+    return kind_names[kind];
+}
+
 bool hooks_any(const box_spec *spec)
 {
     for (size_t kind = 0; kind < SPEC_HOOK_KINDS; kind++)
@@ -86,7 +91,7 @@ static int put_state(json_object *o, const box_spec *spec, const struct hook_sta
     if ((r = box_json_put_string(o, "ociVersion", "1.3.0", err)) < 0 ||
         (r = box_json_put_string(o, "id", state->id ? state->id : id, err)) < 0 ||
         (r = box_json_put_string(o, "status", state->status, err)) < 0 ||
-        (state->pid && (r = box_json_put_i64(o, "pid", state->pid, err)) < 0) ||
+        (strcmp(state->status, "stopped") != 0 && (r = box_json_put_i64(o, "pid", state->pid, err)) < 0) ||
         (r = box_json_put_string(o, "bundle", bundle, err)) < 0)
         return r;
     return put_annotations(o, spec, err);

@@ -8,14 +8,15 @@
 
 /* What is known of the process at the time. */
 struct hook_state {
-    const char *id;     /* NULL: made of the pid */
+    const char *id;     /* NULL: made of the pid that it has or had */
     const char *bundle; /* NULL: the root's directory */
     const char *status; /* "creating", "created", "running", "stopped" */
-    pid_t pid;          /* 0: there is none any more */
+    pid_t pid;
 };
 
 /* Whether a spec has any hook, and any that the stage runs. */
 bool hooks_any(const box_spec *spec);
+const char *hooks_kind_name(enum spec_hook_kind kind);
 bool hooks_of_stage(const box_spec *spec);
 /* A spec of nothing but what hooks need: themselves, annotations, the root's path. For plans and processes, which
  * outlive the spec they were made of. */

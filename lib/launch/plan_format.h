@@ -232,7 +232,7 @@ struct plan_caps { /* bit masks of CAP_* */
  * LANDLOCK_PORT: num = port, num2 = access; LANDLOCK_RESTRICT: num = flags */
 /* MEMORY_POLICY: num = mode and flags of set_mempolicy(2), data = mask of nodes */
 /* HOST: num = enum stage_host_part */
-/* HOOK: str = program, data = struct plan_exec, num = timeout in seconds (0: none), num2 = offset of a filter for the
+/* HOOK: str = program, str2 = its field, data = struct plan_exec, num = timeout in seconds (0: none), num2 = offset of a filter for the
  * hook alone (0: none), num3 = its size in bytes, num4 = its flags */
 /* SECCOMP: data = filter (struct sock_filter[]), num = flags of seccomp(2) */
 #define SECCOMP_SEND_LISTENER PLAN_OP_FLAG(0)

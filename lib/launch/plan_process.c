@@ -17,6 +17,7 @@
 #include "base/strings.h"
 #include "kernel/landlock_rules.h"
 #include "kernel/lsm_attr.h"
+#include "launch/hooks.h"
 
 #define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -266,8 +267,10 @@ void plan_add_hooks(struct builder *b, enum spec_hook_kind kind, uint32_t filter
 
         exec.args = builder_strings(b, h->args && h->args[0] ? h->args : own, &exec.n_args);
         exec.env = builder_strings(b, h->env, &exec.n_env);
-        uint32_t path = builder_string(b, h->path);
-        builder_add(b, NEW_OP(HOOK, .str = path, .data = builder_data(b, &exec, sizeof(exec)), .data_size = sizeof(exec),
+        char field[64];
+        snprintf(field, sizeof(field), "hooks.%s[%zu]", hooks_kind_name(kind), i);
+        uint32_t path = builder_string(b, h->path), name = builder_string(b, field);
+        builder_add(b, NEW_OP(HOOK, .str = path, .str2 = name, .data = builder_data(b, &exec, sizeof(exec)), .data_size = sizeof(exec),
                               .num = h->has_timeout ? (uint64_t)h->timeout : 0, .num2 = filter, .num3 = filter_size,
                               .num4 = filter_flags));
     }

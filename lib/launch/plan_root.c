@@ -461,6 +461,13 @@ static void add_old_propagation(struct builder *b, bool own_root)
         builder_add(b, NEW_OP(PROPAGATION, .num = MS_PRIVATE_));
 }
 
+static bool old_root_has_peers(const box_spec *spec)
+{
+    unsigned long flags = propagation_of(spec->rootfs_propagation);
+
+    return (flags & MS_SHARED_) || !(flags & MS_REC_);
+}
+
 /* A slave or private root is what a new one is by itself. */
 static void add_new_propagation(struct builder *b)
 {
@@ -628,7 +635,7 @@ int plan_add_root(struct builder *b, box_error **err)
         builder_add(b, NEW_OP(SETATTR, .slot = SLOT_DEV, .num = MOUNT_ATTR_RDONLY));
     add_create_hooks(b);
     if (own_root)
-        builder_add(b, NEW_OP(PIVOT, .num = b->scratch_attached ? 2 : 1));
+        builder_add(b, NEW_OP(PIVOT, .num = b->scratch_attached ? 2 : 1, .num2 = old_root_has_peers(spec)));
     if (spec->root.readonly)
         builder_add(b, NEW_OP(ROOT_READONLY));
     if (own_root)

@@ -369,7 +369,7 @@ void box_process_free(box_process *p)
     box_seccomp_notify_free(p->notify);
     box_seccomp_filter_unref(p->filter);
     if (p->hooks && !p->detached)
-        hooks_run_all(p->hooks, SPEC_HOOK_POSTSTOP, &(struct hook_state){.status = "stopped"});
+        hooks_run_all(p->hooks, SPEC_HOOK_POSTSTOP, &(struct hook_state){.status = "stopped", .pid = p->pid});
     box_spec_free(p->hooks);
     const int fds[] = {p->listener, p->pidfd, p->pty, p->report, p->poll_fd, p->streams[0], p->streams[1], p->streams[2]};
     for (size_t i = 0; i < BOX_ARRAY(fds); i++)

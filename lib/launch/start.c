@@ -606,6 +606,7 @@ static int run(struct start *s, box_error **err)
     r = follow(s, err);
     if (r == 0 && s->plan->hooks) {
         struct hook_state state = state_now(s, "running");
+        s->created = true;
         r = hooks_run(s->plan->hooks, SPEC_HOOK_POSTSTART, &state, err);
     }
     return r < 0 ? r : set_up_poll(s->process, err);
@@ -663,6 +664,7 @@ int box_plan_start_with(const box_plan *plan, const struct start_options *option
     if (!p->borrowed)
         p->applied &= ~(uint32_t)BOX_APPLIED_CGROUP;
     bool created = s->created;
+    pid_t pid = p->pid;
     if (r >= 0 && plan->hooks && !options->id)
         r = hooks_keep(plan->hooks, &p->hooks, err);
     if (r < 0) /* the child first: until it is gone, it may stand on the stack that is in `s` */
@@ -672,7 +674,7 @@ int box_plan_start_with(const box_plan *plan, const struct start_options *option
     clean_up(s);
     free(s);
     if (r < 0 && created)
-        hooks_run_all(plan->hooks, SPEC_HOOK_POSTSTOP, &(struct hook_state){options->id, options->bundle, "stopped", 0});
+        hooks_run_all(plan->hooks, SPEC_HOOK_POSTSTOP, &(struct hook_state){options->id, options->bundle, "stopped", pid});
     return r < 0 ? r : 0;
 }
 

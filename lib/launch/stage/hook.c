@@ -72,13 +72,15 @@ static int await(int pid, int pidfd, uint64_t seconds)
     return late ? -1 : status;
 }
 
-/* "/sbin/hook: exited with 3: no such bridge" */
+/* "hooks.startContainer[0] /sbin/hook: exited with 3: no such bridge" */
 static void describe(struct stage *s, const struct plan_op *op, int status, int output)
 {
     char said[100];
     long n = box_sys(pread64, output, said, sizeof(said) - 1, 0);
 
     s->text[0] = 0;
+    stage_append(s->text, sizeof(s->text), stage_string(s, op->str2));
+    stage_append(s->text, sizeof(s->text), " ");
     stage_append(s->text, sizeof(s->text), stage_string(s, op->str));
     if (status < 0) {
         stage_append(s->text, sizeof(s->text), ": not done in its time");

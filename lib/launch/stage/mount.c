@@ -671,19 +671,26 @@ static int mount_id(struct stage *s, int dir, const char *path, uint64_t *id)
     return 0;
 }
 
-/* num: how many mounts lie on the new root afterwards: the old root, and a scratch tmpfs on that. "/.." is what would
- * lead to a mount that was left there, so it is looked at. */
+/* num: how many mounts lie on the new root afterwards: the old root, and a scratch tmpfs on that. num2: mounts of the old
+ * root are peers of the host's still, and what is unmounted here would be unmounted there. "/.." is what would lead to a
+ * mount that was left, so it is looked at. */
 STAGE_OP(PIVOT)
 {
     uint64_t root, above, layers = s->in_chroot ? 1 : op->num; /* there the tmpfs lies within the old root, not on it */
 
     if (s->in_chroot)
         STAGE_DO(leave_chroot(s));
+    int old = op->num2 ? (int)STAGE_TRY(s, openat, AT_FDCWD, "/", O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
     /* The mount, not the directory below it: the descriptor's own view. */
     STAGE_TRY(s, fchdir, stage_slot(s, SLOT_ROOT));
     STAGE_TRY(s, pivot_root, ".", ".");
-    /* The old root now lies over the new one. Nothing done to it may reach the host. */
-    STAGE_TRY(s, mount, NULL, ".", NULL, MS_SLAVE_REC, NULL);
+    /* The old root now lies over the new one. To mount(2) "." is the new one all the same: it does not look at what is
+     * mounted on where it stands. */
+    if (old >= 0) {
+        STAGE_TRY(s, fchdir, old);
+        STAGE_TRY(s, mount, NULL, ".", NULL, MS_SLAVE_REC, NULL);
+        box_sys(close, old);
+    }
     for (uint64_t i = 0; i < layers; i++)
         STAGE_TRY(s, umount2, ".", MNT_DETACH_);
     STAGE_TRY(s, chdir, "/");
