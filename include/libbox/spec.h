@@ -135,6 +135,8 @@ BOX_API int box_spec_add_group(box_spec *spec, gid_t group, box_error **err);
 /* The file mode creation mask, 0 to 0777; what the stage has, 0022, when nothing is said. process.user.umask.
  */
 BOX_API int box_spec_set_umask(box_spec *spec, mode_t mask, box_error **err);
+/* false: nothing is said, and *mask is untouched. */
+BOX_API bool box_spec_get_umask(const box_spec *spec, mode_t *mask);
 BOX_API void box_spec_get_user(const box_spec *spec, uid_t *uid, gid_t *gid);
 /* NULL when the user is given by number. */
 BOX_API const char *box_spec_get_user_name(const box_spec *spec);
@@ -147,6 +149,7 @@ BOX_API int box_spec_set_terminal(box_spec *spec, bool terminal, box_error **err
 BOX_API int box_spec_set_terminal_size(box_spec *spec, unsigned short rows, unsigned short columns,
                                        box_error **err);
 BOX_API bool box_spec_get_terminal(const box_spec *spec);
+BOX_API void box_spec_get_terminal_size(const box_spec *spec, unsigned short *rows, unsigned short *columns);
 
 /* A minimal init as the container's first process: it reaps what is left to it and passes signals on.
  * libbox.init. */
@@ -173,6 +176,20 @@ BOX_API int box_spec_set_root_readonly(box_spec *spec, bool readonly, box_error 
 /* "shared", "slave", "private" or "unbindable", each with an "r" before it for all mounts below; NULL:
  * rprivate. linux.rootfsPropagation, mount_namespaces(7). */
 BOX_API int box_spec_set_root_propagation(box_spec *spec, const char *propagation, box_error **err);
+/* Which of the three it is, or that nothing was said yet. */
+enum box_spec_root_kind {
+    BOX_SPEC_ROOT_NONE = 0,
+    BOX_SPEC_ROOT_HOST = 1,
+    BOX_SPEC_ROOT_DIRECTORY = 2,
+    BOX_SPEC_ROOT_OVERLAY = 3
+};
+BOX_API enum box_spec_root_kind box_spec_get_root_kind(const box_spec *spec);
+/* The layers of an overlay, the topmost first (an empty vector for another root), and where its changes go: NULL for
+ * memory. Each of upper and work may be NULL when it is not asked for. */
+BOX_API char *const *box_spec_get_root_overlay(const box_spec *spec, const char **upper, const char **work);
+BOX_API uint64_t box_spec_get_scratch_size(const box_spec *spec);
+/* NULL when nothing is said. */
+BOX_API const char *box_spec_get_root_propagation(const box_spec *spec);
 /* NULL for an overlay or the host's root. */
 BOX_API const char *box_spec_get_root(const box_spec *spec);
 BOX_API bool box_spec_get_root_readonly(const box_spec *spec);
@@ -215,6 +232,8 @@ struct box_spec_mount {
     const char *source;
     char *const *options;
     bool optional;
+    const struct box_idmap *idmap; /* its own mappings, or NULL */
+    int source_fd;                 /* the descriptor that stands for the source, or -1 */
 };
 BOX_API size_t box_spec_count_mounts(const box_spec *spec);
 /* The mount number `index`, from 0. BOX_ENOTFOUND when there are not so many. */
@@ -268,6 +287,9 @@ BOX_API const char *box_spec_get_domainname(const box_spec *spec);
 BOX_API int box_spec_set_time_offset(box_spec *spec, int clock, int64_t seconds, uint32_t nanoseconds,
                                      box_error **err);
 
+/* false: the clock has no offset. */
+BOX_API bool box_spec_get_time_offset(const box_spec *spec, int clock, int64_t *seconds, uint32_t *nanoseconds);
+
 /* ---- Limits ------------------------------------------------------------------------------------------ */
 
 /* What the cgroup may use; NULL: nothing is set. linux.resources. */
@@ -287,18 +309,29 @@ BOX_API const char *box_spec_get_cgroup(const box_spec *spec);
 BOX_API int box_spec_set_rlimit(box_spec *spec, int resource, uint64_t soft, uint64_t hard, box_error **err);
 /* The resource keeps what the calling program has. */
 BOX_API int box_spec_unset_rlimit(box_spec *spec, int resource, box_error **err);
+/* false: it keeps what the calling program has. */
+BOX_API bool box_spec_get_rlimit(const box_spec *spec, int resource, uint64_t *soft, uint64_t *hard);
 /* -1000 (never killed) to 1000 (first). process.oomScoreAdj, proc_pid_oom_score_adj(5). */
 BOX_API int box_spec_set_oom_score_adj(box_spec *spec, int value, box_error **err);
+
+/* false: nothing is said. */
+BOX_API bool box_spec_get_oom_score_adj(const box_spec *spec, int *value);
 
 struct box_scheduler; /* libbox/sched.h */
 /* NULL: as it comes. process.scheduler, sched_setattr(2). Errors: those of box_scheduler_check(). */
 BOX_API int box_spec_set_scheduler(box_spec *spec, const struct box_scheduler *scheduler, box_error **err);
 /* A class of enum box_ioprio_class and a level, 0 (first) to 7. process.ioPriority, ioprio_set(2). */
 BOX_API int box_spec_set_ioprio(box_spec *spec, int ioclass, int level, box_error **err);
+/* false, each: nothing is said. */
+BOX_API bool box_spec_get_scheduler(const box_spec *spec, struct box_scheduler *scheduler);
+BOX_API bool box_spec_get_ioprio(const box_spec *spec, int *ioclass, int *level);
 /* CPUs on which the process starts, and those it has from the moment it runs: lists such as "0-3,7"; NULL: as
  * it comes. process.execCPUAffinity. */
 BOX_API int box_spec_set_cpu_affinity(box_spec *spec, const char *initial, const char *running,
                                       box_error **err);
+
+/* The lists as they were given; NULL for one that was not. Either pointer may be NULL. */
+BOX_API void box_spec_get_cpu_affinity(const box_spec *spec, const char **initial, const char **running);
 
 /* ---- Confinement ------------------------------------------------------------------------------------- */
 
@@ -341,8 +374,14 @@ BOX_API int box_spec_set_apparmor(box_spec *spec, const char *profile, box_error
 BOX_API int box_spec_set_selinux(box_spec *spec, const char *label, box_error **err);
 /* SELinux's context of the files of its mounts. linux.mountLabel. */
 BOX_API int box_spec_set_mount_label(box_spec *spec, const char *label, box_error **err);
+/* NULL, each, when nothing is said. */
+BOX_API const char *box_spec_get_apparmor(const box_spec *spec);
+BOX_API const char *box_spec_get_selinux(const box_spec *spec);
+BOX_API const char *box_spec_get_mount_label(const box_spec *spec);
 /* A session keyring of its own (the default), or the calling program's. libbox.newKeyring, keyrings(7). */
 BOX_API int box_spec_set_new_keyring(box_spec *spec, bool on, box_error **err);
+
+BOX_API bool box_spec_get_new_keyring(const box_spec *spec);
 
 /* A path that cannot be read: a file shows /dev/null, a directory is empty. linux.maskedPaths. */
 BOX_API int box_spec_add_masked_path(box_spec *spec, const char *path, box_error **err);
@@ -359,9 +398,14 @@ BOX_API int box_spec_unset_sysctl(box_spec *spec, const char *name, box_error **
 /* NULL when it is not set. */
 BOX_API const char *box_spec_get_sysctl(const box_spec *spec, const char *name);
 
+/* One at a time, in the order in which they were first set: the name, and its value in *value. NULL past the last. */
+BOX_API const char *box_spec_next_sysctl(const box_spec *spec, size_t index, const char **value);
+
 /* The execution domain, PER_LINUX or PER_LINUX32 of <sys/personality.h>. linux.personality, personality(2).
  */
 BOX_API int box_spec_set_personality(box_spec *spec, unsigned long domain, box_error **err);
+/* false: nothing is said. */
+BOX_API bool box_spec_get_personality(const box_spec *spec, unsigned long *domain);
 
 /* Layers of defence without which a start goes on where the host cannot have them; without such leave it
  * fails. What was applied can be read back: box_process_applied(). */
@@ -376,6 +420,7 @@ enum box_spec_layer {
 };
 /* A mask of enum box_spec_layer, in place of the one before. libbox.mayMiss. */
 BOX_API int box_spec_allow_missing(box_spec *spec, uint32_t layers, box_error **err);
+BOX_API uint32_t box_spec_get_missing_allowed(const box_spec *spec);
 
 /* ---- Devices ----------------------------------------------------------------------------------------- */
 
@@ -394,6 +439,19 @@ BOX_API int box_spec_add_device_rule(box_spec *spec, bool allow, char type, int6
 /* /dev/null, zero, full, random, urandom, tty and ptmx, and the links to /proc/self/fd: on with a root of its
  * own. libbox.defaultDevices. */
 BOX_API int box_spec_set_default_devices(box_spec *spec, bool on, box_error **err);
+BOX_API bool box_spec_get_default_devices(const box_spec *spec);
+/* A device node, as a caller reads it back. The path is the spec's. */
+struct box_spec_device {
+    const char *path; /* in the container */
+    char type;        /* 'c', 'b', 'u' or 'p' */
+    int64_t major, minor;
+    mode_t mode; /* 0666 where nothing was said */
+    uid_t uid;
+    gid_t gid;
+};
+BOX_API size_t box_spec_count_devices(const box_spec *spec);
+/* The node number `index`, from 0. BOX_ENOTFOUND when there are not so many. The rules are those of the limits. */
+BOX_API int box_spec_get_device(const box_spec *spec, size_t index, struct box_spec_device *device, box_error **err);
 /* `docker --privileged`: all capabilities, every device of the host, nothing masked or read-only, /sys and
  * the cgroups writable, no seccomp filter, no AppArmor profile, new privileges allowed. Such a container can
  * take over the host. */
@@ -416,12 +474,25 @@ enum box_spec_hook {
 BOX_API int box_spec_add_hook(box_spec *spec, enum box_spec_hook kind, const char *path, char *const args[],
                               char *const env[], int timeout, box_error **err);
 BOX_API int box_spec_clear_hooks(box_spec *spec, box_error **err);
+/* A hook, as a caller reads it back. All pointers are the spec's; the vectors may be empty. */
+struct box_spec_hook_entry {
+    const char *path;
+    char *const *args;
+    char *const *env;
+    int timeout; /* seconds; 0: none */
+};
+BOX_API size_t box_spec_count_hooks(const box_spec *spec, enum box_spec_hook kind);
+/* The hook number `index` of a kind, from 0. BOX_ENOTFOUND when there are not so many. */
+BOX_API int box_spec_get_hook(const box_spec *spec, enum box_spec_hook kind, size_t index, struct box_spec_hook_entry *hook,
+                              box_error **err);
 
 /* A remark for whoever reads the spec, in place of one under the same key; value NULL takes it away.
  * annotations. */
 BOX_API int box_spec_set_annotation(box_spec *spec, const char *key, const char *value, box_error **err);
 /* NULL when there is none. */
 BOX_API const char *box_spec_get_annotation(const box_spec *spec, const char *key);
+/* One at a time, in the order in which they were first set: the key, and its value in *value. NULL past the last. */
+BOX_API const char *box_spec_next_annotation(const box_spec *spec, size_t index, const char **value);
 
 #ifdef __cplusplus
 }

@@ -212,6 +212,8 @@ enum stage_host_part {
 #define TARGET_PROC        PLAN_OP_FLAG(2) /* must not be reached by a link */
 #define TARGET_SHUN_PROC   PLAN_OP_FLAG(3) /* no procfs, unless the mount in `slot` is a file or a procfs itself */
 /* ATTACH: slot onto SLOT_TARGET */
+/* COPY_UP: slot, filled with what the directory SLOT_TARGET holds; str for errors */
+#define COPY_VOLUME PLAN_OP_FLAG(0) /* only when it is empty, and with the directory's own mode and owner */
 /* MKNOD: str = name in SLOT_DEV (or a path in the root, DEVICE_PATH), num = mode, num2 = dev, num3 = uid, num4 = gid */
 #define DEVICE_PATH PLAN_OP_FLAG(0)
 #define DEVICE_BIND PLAN_OP_FLAG(1) /* bind the host's, str2 = the host's path, which must be that device */

@@ -102,8 +102,8 @@ static int check_options(const struct spec_mount *m, const struct box_mount_opti
 {
     bool bind = is_bind(m, o), fresh = !bind && !o->remount && m->type;
 
-    if (o->tmpcopyup && (!fresh || strcmp(type_of(m), "tmpfs") != 0))
-        return fail_option(m, "tmpcopyup", "only a new tmpfs can be filled", err);
+    if (o->tmpcopyup && !(bind && !o->remount) && !(fresh && strcmp(type_of(m), "tmpfs") == 0))
+        return fail_option(m, "tmpcopyup", "only a new tmpfs and an empty directory can be filled", err);
     if (o->copy_symlink && !bind)
         return fail_option(m, "copy-symlink", "only a bind mount has a source that may be a link", err);
     if (bind && !o->remount && o->n_params)
@@ -201,10 +201,12 @@ static int add_bind(struct builder *b, const struct spec_mount *m, const struct 
     int r = add_idmap(b, m, o, slot, err);
     if (r < 0)
         return r;
-    add_attributes(b, m, o, slot);
     builder_add(b, NEW_OP(TARGET, .str = target, .slot = slot,
                           .flags = optional(m) | TARGET_LIKE_SOURCE | shun_proc(b, m, true) |
                                    (o->dest_nofollow ? TARGET_PROC : 0)));
+    if (o->tmpcopyup) /* a volume of Docker's: new, it begins as what the image has there */
+        builder_add(b, NEW_OP(COPY_UP, .slot = slot, .str = target, .flags = optional(m) | COPY_VOLUME));
+    add_attributes(b, m, o, slot);
     builder_add(b, NEW_OP(ATTACH, .str = target, .slot = slot, .num = 1, .flags = optional(m)));
     return 0;
 }

@@ -358,6 +358,8 @@ int box_spec_get_mount(const box_spec *spec, size_t index, struct box_spec_mount
         .source = m->source,
         .options = spec_strv_or_empty(m->options),
         .optional = m->optional,
+        .idmap = m->idmap,
+        .source_fd = m->source_fd,
     };
     return 0;
 }

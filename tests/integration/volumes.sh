@@ -24,6 +24,10 @@ is "--mount type=volume is the same" "$(box run --rm --mount type=volume,src=kee
 is "--tmpfs" "$(box run --rm --tmpfs /scratch busybox sh -c 'echo x >/scratch/f && stat -f -c %T /scratch')" tmpfs
 is "--tmpfs with a size" "$(box run --rm --tmpfs /scratch:size=8m busybox df -m /scratch | awk 'END { print $2 }')" 8
 is "--mount type=tmpfs" "$(box run --rm --mount type=tmpfs,dst=/scratch,tmpfs-size=4m busybox df -m /scratch | awk 'END { print $2 }')" 4
+ok "a new named volume begins as what the image has there" box run --rm -v filled:/etc busybox grep -q root /etc/passwd
+box run --rm -v filled:/etc busybox sh -c 'echo changed >/etc/passwd'
+is "and is not filled a second time" "$(box run --rm -v filled:/etc busybox cat /etc/passwd)" changed
+is "unless it is asked not to be" "$(box run --rm -v bare:/etc:nocopy busybox ls -A /etc | grep passwd)" ""
 not_ok "--read-only" box run --rm --read-only busybox touch /no
 ok "with room where a tmpfs is" box run --rm --read-only --tmpfs /tmp busybox touch /tmp/yes
 ok "the root is writable otherwise" box run --rm busybox touch /yes

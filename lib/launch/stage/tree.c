@@ -133,13 +133,46 @@ static int copy_directory(struct stage *s, int from, int to, int depth)
     return 0;
 }
 
-/* slot: the tmpfs, still detached; the directory is SLOT_TARGET. */
+static int is_empty(struct stage *s, int dir)
+{
+    char buffer[512];
+    long fd = STAGE_TRY(s, openat, dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), n;
+    int empty = 1;
+
+    while (empty && (n = box_sys(getdents64, fd, buffer, sizeof(buffer))) > 0)
+        for (long at = 0; at < n; at += ((struct stage_dirent *)(buffer + at))->length) {
+            const char *name = ((struct stage_dirent *)(buffer + at))->name;
+            empty = empty && name[0] == '.' && (!name[1] || (name[1] == '.' && !name[2]));
+        }
+    box_sys(close, fd);
+    return empty;
+}
+
+/* A volume that is filled looks as the directory did that it covers. */
+static int like_directory(struct stage *s, int from, int to)
+{
+    struct stat st;
+
+    STAGE_TRY(s, newfstatat, from, "", &st, AT_EMPTY_PATH);
+    box_sys(fchownat, to, ".", st.st_uid, st.st_gid, 0);
+    STAGE_TRY(s, fchmodat, to, ".", st.st_mode & 07777);
+    return 0;
+}
+
+/* slot: the mount, still detached; the directory is SLOT_TARGET. */
 STAGE_OP(COPY_UP)
 {
-    (void)op;
-    int target = stage_slot(s, SLOT_TARGET);
+    int target = stage_slot(s, SLOT_TARGET), mount = stage_slot(s, op->slot);
+    struct stat st;
 
+    STAGE_TRY(s, newfstatat, target, "", &st, AT_EMPTY_PATH);
+    if (op->flags & COPY_VOLUME && (!S_ISDIR(st.st_mode) || !STAGE_DO(is_empty(s, mount))))
+        return 0;
     /* "." of the O_PATH descriptor, opened for reading. */
     long from = STAGE_TRY(s, openat, target, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    return copy_directory(s, (int)from, stage_slot(s, op->slot), 0);
+    if (op->flags & COPY_VOLUME)
+        STAGE_DO(like_directory(s, (int)from, mount));
+    int r = copy_directory(s, (int)from, mount, 0);
+    box_sys(close, from);
+    return r;
 }

@@ -176,7 +176,8 @@ Test(spec_setters, mount_options_are_split_at_commas_outside_of_quotes)
     struct box_spec_mount mount;
 
     cr_assert_eq(box_spec_add_mount(spec, "tmpfs", NULL, "/x", "ro,context=\"a,b\",,size=1", NULL), 0);
-    cr_assert_eq(box_spec_get_mount(spec, 0, &mount, NULL), 0);
+    cr_assert_eq(box_spec_add_bind(spec, "/a", "/b", NULL, NULL), 0);
+    cr_assert_eq(box_spec_get_mount(spec, box_spec_count_mounts(spec) - 1, &mount, NULL), 0);
     cr_assert_str_eq(mount.options[0], "ro");
     cr_assert_str_eq(mount.options[1], "context=\"a,b\"");
     cr_assert_str_eq(mount.options[2], "size=1");
@@ -515,6 +516,97 @@ Test(spec_setters, clone_has_descriptors_of_its_own)
     cr_assert_geq(fcntl(copy->mounts[0].source_fd, F_GETFD), 0);
     box_spec_free(copy);
     cr_assert_geq(fcntl(spec->mounts[0].source_fd, F_GETFD), 0);
+}
+
+Test(spec_setters, what_is_set_is_read_back)
+{
+    box_spec *empty = box_spec_new_empty();
+    struct box_scheduler scheduler = {.policy = BOX_SCHED_DEADLINE, .runtime = 1000000, .deadline = 2000000, .period = 3000000};
+    struct box_scheduler read = {0};
+    char *const args[] = {"hook", "arg", NULL}, *const lower[] = {"/top", "/bottom", NULL};
+    struct box_spec_hook_entry hook;
+    struct box_spec_device device;
+    struct box_spec_mount mount;
+    const char *first, *second;
+    unsigned short rows, columns;
+    unsigned long domain = 9;
+    uint64_t soft, hard;
+    uint32_t nanoseconds;
+    int64_t seconds;
+    int number, level;
+    mode_t mask;
+
+    /* Nothing was said. */
+    cr_assert(!box_spec_get_umask(empty, &mask) && !box_spec_get_rlimit(empty, RLIMIT_CORE, &soft, &hard));
+    cr_assert(!box_spec_get_oom_score_adj(empty, &number) && !box_spec_get_scheduler(empty, &read));
+    cr_assert(!box_spec_get_ioprio(empty, &number, &level) && !box_spec_get_personality(empty, &domain));
+    cr_assert(!box_spec_get_time_offset(empty, CLOCK_BOOTTIME, &seconds, &nanoseconds));
+    cr_assert_eq(box_spec_get_root_kind(empty), BOX_SPEC_ROOT_NONE);
+    cr_assert_null(*box_spec_get_root_overlay(empty, &first, &second));
+    cr_assert(!first && !second && !box_spec_get_root_propagation(empty) && !box_spec_get_apparmor(empty));
+    cr_assert(!box_spec_next_sysctl(empty, 0, &first) && !box_spec_next_annotation(empty, 0, NULL));
+    cr_assert_eq(box_spec_get_device(empty, 0, &device, NULL), BOX_ENOTFOUND);
+    cr_assert_eq(box_spec_get_hook(empty, BOX_SPEC_HOOK_POSTSTOP, 0, &hook, NULL), BOX_ENOTFOUND);
+    cr_assert_eq(box_spec_count_hooks(empty, (enum box_spec_hook)99), 0);
+    box_spec_free(empty);
+
+    cr_assert_eq(box_spec_set_umask(spec, 027, NULL), 0);
+    cr_assert(box_spec_get_umask(spec, &mask) && mask == 027);
+    cr_assert_eq(box_spec_set_terminal_size(spec, 24, 80, NULL), 0);
+    box_spec_get_terminal_size(spec, &rows, &columns);
+    cr_assert(rows == 24 && columns == 80);
+    cr_assert_eq(box_spec_set_root_overlay(spec, lower, "/upper", "/work", NULL), 0);
+    cr_assert_eq(box_spec_get_root_kind(spec), BOX_SPEC_ROOT_OVERLAY);
+    cr_assert_str_eq(box_spec_get_root_overlay(spec, &first, &second)[1], "/bottom");
+    cr_assert(!strcmp(first, "/upper") && !strcmp(second, "/work"));
+    cr_assert_eq(box_spec_set_scratch_size(spec, 77, NULL), 0);
+    cr_assert_eq(box_spec_get_scratch_size(spec), 77);
+    cr_assert_eq(box_spec_set_root_propagation(spec, "rslave", NULL), 0);
+    cr_assert_str_eq(box_spec_get_root_propagation(spec), "rslave");
+    cr_assert_eq(box_spec_set_time_offset(spec, CLOCK_BOOTTIME, -5, 6, NULL), 0);
+    cr_assert(box_spec_get_time_offset(spec, CLOCK_BOOTTIME, &seconds, &nanoseconds) && seconds == -5 && nanoseconds == 6);
+    cr_assert(!box_spec_get_time_offset(spec, CLOCK_REALTIME, &seconds, &nanoseconds));
+    cr_assert_eq(box_spec_set_rlimit(spec, RLIMIT_CORE, 1, 2, NULL), 0);
+    cr_assert(box_spec_get_rlimit(spec, RLIMIT_CORE, &soft, &hard) && soft == 1 && hard == 2);
+    cr_assert_eq(box_spec_set_oom_score_adj(spec, -3, NULL), 0);
+    cr_assert(box_spec_get_oom_score_adj(spec, &number) && number == -3);
+    cr_assert_eq(box_spec_set_scheduler(spec, &scheduler, NULL), 0);
+    cr_assert(box_spec_get_scheduler(spec, &read) && read.policy == BOX_SCHED_DEADLINE && read.runtime == 1000000 &&
+              read.deadline == 2000000 && read.period == 3000000);
+    cr_assert_eq(box_spec_set_ioprio(spec, BOX_IOPRIO_BE, 6, NULL), 0);
+    cr_assert(box_spec_get_ioprio(spec, &number, &level) && number == BOX_IOPRIO_BE && level == 6);
+    cr_assert_eq(box_spec_set_cpu_affinity(spec, "0", "0-1", NULL), 0);
+    box_spec_get_cpu_affinity(spec, &first, &second);
+    cr_assert(!strcmp(first, "0") && !strcmp(second, "0-1"));
+    cr_assert_eq(box_spec_set_apparmor(spec, "profile", NULL), 0);
+    cr_assert_str_eq(box_spec_get_apparmor(spec), "profile");
+    cr_assert_eq(box_spec_set_selinux(spec, "a:b:c", NULL), 0);
+    cr_assert_str_eq(box_spec_get_selinux(spec), "a:b:c");
+    cr_assert_eq(box_spec_set_mount_label(spec, "a:b:d", NULL), 0);
+    cr_assert_str_eq(box_spec_get_mount_label(spec), "a:b:d");
+    cr_assert(box_spec_get_new_keyring(spec) && box_spec_get_default_devices(spec));
+    cr_assert_eq(box_spec_set_personality(spec, 8, NULL), 0);
+    cr_assert(box_spec_get_personality(spec, &domain) && domain == 8);
+    cr_assert_eq(box_spec_allow_missing(spec, BOX_SPEC_LAYER_CGROUP, NULL), 0);
+    cr_assert_eq(box_spec_get_missing_allowed(spec), BOX_SPEC_LAYER_CGROUP);
+    cr_assert_eq(box_spec_set_sysctl(spec, "net.a", "1", NULL), 0);
+    cr_assert_str_eq(box_spec_next_sysctl(spec, 0, &first), "net.a");
+    cr_assert_str_eq(first, "1");
+    cr_assert_eq(box_spec_set_annotation(spec, "key", "value", NULL), 0);
+    cr_assert_str_eq(box_spec_next_annotation(spec, 0, &first), "key");
+    cr_assert_str_eq(first, "value");
+    cr_assert_null(box_spec_next_annotation(spec, 1, &first));
+    cr_assert_eq(box_spec_add_device_node(spec, "/dev/x", 'b', 8, 1, 0640, 1, 2, NULL), 0);
+    cr_assert_eq(box_spec_get_device(spec, box_spec_count_devices(spec) - 1, &device, NULL), 0);
+    cr_assert(!strcmp(device.path, "/dev/x") && device.type == 'b' && device.major == 8 && device.minor == 1 &&
+              device.mode == 0640 && device.uid == 1 && device.gid == 2);
+    cr_assert_eq(box_spec_add_hook(spec, BOX_SPEC_HOOK_POSTSTART, "/hook", args, NULL, 7, NULL), 0);
+    cr_assert_eq(box_spec_count_hooks(spec, BOX_SPEC_HOOK_POSTSTART), 1);
+    cr_assert_eq(box_spec_get_hook(spec, BOX_SPEC_HOOK_POSTSTART, 0, &hook, NULL), 0);
+    cr_assert(!strcmp(hook.path, "/hook") && !strcmp(hook.args[1], "arg") && !*hook.env && hook.timeout == 7);
+    cr_assert_eq(box_spec_add_bind(spec, "/a", "/b", NULL, NULL), 0);
+    cr_assert_eq(box_spec_get_mount(spec, box_spec_count_mounts(spec) - 1, &mount, NULL), 0);
+    cr_assert(mount.source_fd == -1 && !mount.idmap);
 }
 
 Test(spec_setters, free_and_getters_accept_nothing)
