@@ -50,6 +50,8 @@ enum box_container_state {
 /* Removed, with its writable layer, as soon as it has ended: by its monitor's end being noticed, or by the next use
  * of the store. */
 #define BOX_CONTAINER_AUTO_REMOVE 1u
+/* Remembered for whoever starts it: its standard input is to be open, as with `docker run -i`. */
+#define BOX_CONTAINER_OPEN_STDIN 2u
 
 /* Makes a container: its directory, its writable layer over the image's layers, and its spec, which is copied. `name`
  * NULL: one is made up (adjective_name, as Docker's). With an image, the spec's root is set here; what the image says
@@ -57,6 +59,25 @@ enum box_container_state {
  * a name that is taken, BOX_EINVAL for one that is not [a-zA-Z0-9][a-zA-Z0-9_.-]*, those of box_spec_check(). */
 BOX_API int box_container_create(struct box_store *store, const char *name, struct box_image *image,
                                  const box_spec *spec, unsigned flags, box_container **container, box_error **err);
+/* What else there is to say of one; start from BOX_CONTAINER_OPTIONS_INIT. */
+typedef struct box_container_options {
+    unsigned version;        /* 1 */
+    unsigned flags;          /* BOX_CONTAINER_AUTO_REMOVE and the like */
+    const char *name;        /* NULL: one is made up */
+    const char *image_name;  /* how the image was asked for; NULL: its first name */
+    const char *stop_signal; /* "SIGQUIT", "QUIT", "3"; NULL: the image's, or SIGTERM */
+    int stop_timeout;        /* seconds that it is usually given to stop [10]; -1: as long as it takes */
+} box_container_options;
+#define BOX_CONTAINER_OPTIONS_INIT     \
+    {                                  \
+        1, 0, NULL, NULL, NULL, 10     \
+    }
+/* box_container_create() with options. Also BOX_EINVAL for a signal that is none. */
+BOX_API int box_container_create_with(struct box_store *store, struct box_image *image, const box_spec *spec,
+                                      const box_container_options *options, box_container **container,
+                                      box_error **err);
+/* Gives it another name. Errors as for a name in box_container_create(). */
+BOX_API int box_container_rename(box_container *container, const char *name, box_error **err);
 /* Opens one by its name, its id, or an unambiguous start of its id. BOX_ENOTFOUND; BOX_EINVAL when several begin so. */
 BOX_API int box_container_open(struct box_store *store, const char *name, box_container **container, box_error **err);
 /* All containers of a store, the newest first; those that are being made or removed are left out. *list ends in NULL;
@@ -93,6 +114,10 @@ BOX_API int64_t box_container_finished(const box_container *container);
 /* How its first process ended; kind BOX_ENDING_NONE before that. */
 BOX_API const box_ending *box_container_ending(const box_container *container);
 BOX_API bool box_container_auto_remove(const box_container *container);
+BOX_API bool box_container_open_stdin(const box_container *container);
+/* What it is asked to stop by ("SIGTERM" when nothing else was said), and the seconds it is usually given then. */
+BOX_API const char *box_container_stop_signal(const box_container *container);
+BOX_API int box_container_stop_timeout(const box_container *container);
 /* Labels are annotations of the spec. The file that a detached container's output goes to, or NULL. */
 BOX_API const char *box_container_log_path(const box_container *container);
 /* The directory of its writable layer, or NULL for a container without an image. */

@@ -47,6 +47,7 @@ struct box_container {
     char id[CONTAINER_ID_LENGTH + 1];
     char *name, *image_name, *image_id, *manifest, *stop_signal;
     unsigned flags;
+    int stop_timeout;
     bool removing;
     int64_t created, finished, last_started;
     box_spec *spec;
@@ -69,6 +70,8 @@ BOX_CLEANUP(box_spec, box_spec_free);
 
 /* ---- state.c ---- */
 int container_save_meta(box_container *c, int dirfd, box_error **err);
+/* The name that another process may have given it meanwhile. */
+void container_read_name(box_container *c);
 int container_load(const box_store *store, const char *id, box_container **container, box_error **err);
 int container_save_run(box_container *c, box_error **err);
 int container_load_run(box_container *c, box_error **err);
@@ -102,6 +105,8 @@ int container_check_join(box_container *c, char *expected, size_t size, int *lin
 int container_open_dir(const box_store *store, box_error **err);
 int container_remove_files(box_container *c, box_error **err);
 bool container_name_is_valid(const char *name);
+/* The number of "SIGQUIT", "QUIT", "RTMIN+3" or "3"; -1 when it is none. */
+int container_signal_number(const char *name);
 int container_require_running(box_container *c, box_error **err);
 /* names.c: a made-up name, in a buffer of 64 bytes. */
 int container_make_name(char *out, size_t size, unsigned attempt, box_error **err);

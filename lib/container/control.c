@@ -53,6 +53,21 @@ int64_t box_container_finished(const box_container *c)
     return c->run.present ? 0 : c->finished;
 }
 
+bool box_container_open_stdin(const box_container *c)
+{
+    return c->flags & BOX_CONTAINER_OPEN_STDIN;
+}
+
+const char *box_container_stop_signal(const box_container *c)
+{
+    return c->stop_signal ? c->stop_signal : "SIGTERM";
+}
+
+int box_container_stop_timeout(const box_container *c)
+{
+    return c->stop_timeout;
+}
+
 const box_ending *box_container_ending(const box_container *c)
 {
     return &c->ending;
@@ -180,20 +195,30 @@ int box_container_signal(box_container *c, int signal, box_error **err)
     return r < 0 ? r : box_pidfd_signal(c->pidfd, signal, err);
 }
 
-static int number_of_signal(const char *name)
+int container_signal_number(const char *name)
 {
-    if (!name || !*name)
-        return SIGTERM;
-    if (strspn(name, "0123456789") == strlen(name))
-        return atoi(name);
-    if (strncmp(name, "SIG", 3) == 0)
+    int n = -1;
+
+    if (*name && strspn(name, "0123456789") == strlen(name))
+        n = strlen(name) < 4 ? atoi(name) : -1;
+    else if (strncasecmp(name, "SIG", 3) == 0)
         name += 3;
-    for (int i = 1; i < NSIG; i++)
-        if (sigabbrev_np(i) && strcmp(sigabbrev_np(i), name) == 0)
-            return i;
-    if (strncmp(name, "RTMIN+", 6) == 0)
-        return SIGRTMIN + atoi(name + 6);
-    return SIGTERM;
+    for (int i = 1; n < 0 && i < NSIG; i++)
+        if (sigabbrev_np(i) && strcasecmp(sigabbrev_np(i), name) == 0)
+            n = i;
+    if (n < 0 && strncasecmp(name, "RTMIN", 5) == 0)
+        n = name[5] == '\0' ? SIGRTMIN : name[5] == '+' ? SIGRTMIN + atoi(name + 6) : -1;
+    else if (n < 0 && strncasecmp(name, "RTMAX", 5) == 0)
+        n = name[5] == '\0' ? SIGRTMAX : name[5] == '-' ? SIGRTMAX - atoi(name + 6) : -1;
+    return n > 0 && n <= SIGRTMAX ? n : -1;
+}
+
+/* An image may name one that is none: that is no reason not to stop. */
+static int stop_signal_of(const box_container *c)
+{
+    int n = c->stop_signal ? container_signal_number(c->stop_signal) : -1;
+
+    return n > 0 ? n : SIGTERM;
 }
 
 static int kill_all(box_container *c, box_error **err)
@@ -221,7 +246,7 @@ int box_container_stop(box_container *c, int signal, int grace_ms, box_error **e
         return r;
     if (c->paused && container_cgroup(c)) /* a frozen process hears nothing */
         box_cgroup_thaw(container_cgroup(c), 2000, NULL);
-    r = box_pidfd_signal(c->pidfd, signal ? signal : number_of_signal(c->stop_signal), NULL);
+    r = box_pidfd_signal(c->pidfd, signal ? signal : stop_signal_of(c), NULL);
     if (r >= 0) {
         r = box_container_wait(c, grace_ms, NULL);
         if (r >= 0 || r != BOX_ETIMEOUT)

@@ -175,12 +175,23 @@ static int use_image(box_container *c, int dir, struct box_image *image, box_err
     c->manifest = strdup(box_image_digest(image));
     if (!c->image_name && names && names[0])
         box_image_familiar_name(names[0], &c->image_name, NULL);
-    if (*box_image_stop_signal(image))
+    if (!c->stop_signal && *box_image_stop_signal(image))
         c->stop_signal = strdup(box_image_stop_signal(image));
     if (!work || !c->image_id || !c->manifest)
         return box_fail_nomem(err);
     r = make_upper(c, dir, lower, err);
     return r < 0 ? r : box_spec_set_root_overlay(c->spec, lower, c->upper, work, err);
+}
+
+/* As Docker sets it, for programs that ask nobody else for their host's name. */
+static int add_hostname_variable(box_container *c, box_error **err)
+{
+    char host[65] = "";
+    const char *name = c->spec->hostname;
+
+    if (!name && gethostname(host, sizeof(host) - 1) == 0)
+        name = host;
+    return !name || box_spec_get_env(c->spec, "HOSTNAME") ? 0 : box_spec_set_env(c->spec, "HOSTNAME", name, err);
 }
 
 static int fill(box_container *c, const box_store *store, int dir, struct box_image *image, box_error **err)
@@ -194,7 +205,8 @@ static int fill(box_container *c, const box_store *store, int dir, struct box_im
             return r;
     }
     if (image) {
-        if ((r = use_image(c, dir, image, err)) < 0 || (r = add_etc(c, dir, err)) < 0)
+        if ((r = use_image(c, dir, image, err)) < 0 || (r = add_etc(c, dir, err)) < 0 ||
+            (r = add_hostname_variable(c, err)) < 0)
             return r;
         if ((r = box_store_pin(store, dir, c->manifest, err)) < 0)
             return r;
@@ -235,6 +247,7 @@ static box_container *new_container(const box_store *store, unsigned flags, box_
     }
     c->dir = c->pidfd = c->host_lock = -1;
     c->flags = flags;
+    c->stop_timeout = 10;
     c->created = container_now();
     c->root = strdup(box_store_root(store));
     c->runroot = strdup(box_store_runroot(store));
@@ -268,10 +281,34 @@ static int begin(box_container *c, int all, const char *temporary, box_error **e
     return box_lock_take(c->dir, "lock", BOX_LOCK_EXCLUSIVE, box_deadline_in_ms(0), err);
 }
 
+static int take_options(box_container *c, const box_container_options *o, box_error **err)
+{
+    if (o->stop_signal && container_signal_number(o->stop_signal) < 0)
+        return box_fail_with(err, &(struct box_fail_info){.code = BOX_EINVAL, .subject = o->stop_signal},
+                             "invalid signal: %s", o->stop_signal);
+    c->stop_timeout = o->stop_timeout < 0 ? -1 : o->stop_timeout;
+    if ((o->stop_signal && !(c->stop_signal = strdup(o->stop_signal))) ||
+        (o->image_name && !(c->image_name = strdup(o->image_name))))
+        return box_fail_nomem(err);
+    return 0;
+}
+
 int box_container_create(struct box_store *store, const char *name, struct box_image *image, const box_spec *spec,
                          unsigned flags, box_container **container, box_error **err)
 {
+    box_container_options options = BOX_CONTAINER_OPTIONS_INIT;
+
+    options.name = name;
+    options.flags = flags;
+    return box_container_create_with(store, image, spec, &options, container, err);
+}
+
+int box_container_create_with(struct box_store *store, struct box_image *image, const box_spec *spec,
+                              const box_container_options *options, box_container **container, box_error **err)
+{
+    static const box_container_options usual = BOX_CONTAINER_OPTIONS_INIT;
     char temporary[CONTAINER_ID_LENGTH + 8];
+    const char *name = options ? options->name : NULL;
 
     if (!store || !spec || !container)
         return box_fail(err, BOX_EINVAL, "box_container_create: store, spec and container must not be NULL");
@@ -279,11 +316,13 @@ int box_container_create(struct box_store *store, const char *name, struct box_i
         return box_fail_with(err, &(struct box_fail_info){.code = BOX_EINVAL, .subject = name},
                              "the container name %s is not made of [a-zA-Z0-9][a-zA-Z0-9_.-]+", name);
     box_container_sweep(store, NULL, NULL);
-    _cleanup_(box_container) box_container *c = new_container(store, flags, err);
+    if (!options)
+        options = &usual;
+    _cleanup_(box_container) box_container *c = new_container(store, options->flags, err);
     if (!c)
         return err && *err ? box_error_code(*err) : BOX_ENOMEM;
     int r = box_spec_clone(spec, &c->spec, err);
-    if (r < 0)
+    if (r < 0 || (r = take_options(c, options, err)) < 0)
         return r;
     _close_ int all = container_open_dir(store, err);
     if (all < 0)
@@ -299,6 +338,46 @@ int box_container_create(struct box_store *store, const char *name, struct box_i
         return r;
     }
     *container = box_take(c);
+    return 0;
+}
+
+/* Two names lead to it between the first step and the last; a kill in between leaves the old one to lead there as
+ * well, until the container goes. */
+int box_container_rename(box_container *c, const char *name, box_error **err)
+{
+    char owner[CONTAINER_ID_LENGTH + 1];
+
+    if (!c || !name)
+        return box_fail(err, BOX_EINVAL, "box_container_rename: arguments must not be NULL");
+    if (!name_is_valid(name))
+        return box_fail_with(err, &(struct box_fail_info){.code = BOX_EINVAL, .subject = name},
+                             "the container name %s is not made of [a-zA-Z0-9][a-zA-Z0-9_.-]+", name);
+    int r = box_container_refresh(c, err);
+    if (r < 0)
+        return r;
+    _free_ char *path = box_strf("%s/containers", c->root);
+    _close_ int all = path ? box_dir_open(AT_FDCWD, path, 0700, err) : box_fail_nomem(err);
+    if (all < 0)
+        return all;
+    _close_ int mine = container_lock(c, err);
+    if (mine < 0)
+        return mine;
+    container_read_name(c);
+    _close_ int lock = box_lock_take(all, ALL_LOCK, BOX_LOCK_EXCLUSIVE, box_deadline_in_ms(ALL_WAIT), err);
+    _free_ char *before = strdup(c->name);
+    if (lock < 0 || !before)
+        return lock < 0 ? lock : box_fail_nomem(err);
+    bool same = id_of_name(all, name, owner, NULL) == 1 && strcmp(owner, c->id) == 0;
+    if (same)
+        return box_fail_with(err, &(struct box_fail_info){.code = BOX_EINVAL, .subject = name},
+                             "container %s has this name already", name);
+    if ((r = take_name(all, c, name, err)) < 0)
+        return r;
+    if ((r = write_name(all, c, err)) < 0 || (r = container_save_meta(c, c->dir, err)) < 0)
+        return r;
+    _close_ int names = names_dir(all, NULL);
+    if (names >= 0)
+        unlinkat(names, before, 0);
     return 0;
 }
 

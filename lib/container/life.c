@@ -272,6 +272,7 @@ int container_finish(box_container *c, box_error **err)
         return 0;
     c->last_started = c->run.started;
     learn_ending(c);
+    container_read_name(c);
     int down = take_cgroup_down(c);
     r = container_save_meta(c, c->dir, err);
     if (r < 0)

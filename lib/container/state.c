@@ -91,7 +91,8 @@ int container_save_meta(box_container *c, int dirfd, box_error **err)
     if ((r = box_json_put_string(doc, "id", c->id, err)) < 0 || (r = box_json_put_string(doc, "name", c->name, err)) < 0 ||
         (r = put_text(doc, "imageName", c->image_name, err)) < 0 || (r = put_text(doc, "imageId", c->image_id, err)) < 0 ||
         (r = put_text(doc, "manifest", c->manifest, err)) < 0 || (r = put_text(doc, "stopSignal", c->stop_signal, err)) < 0 ||
-        (r = box_json_put_u64(doc, "flags", c->flags, err)) < 0 || (r = box_json_put_bool(doc, "removing", c->removing, err)) < 0 ||
+        (r = box_json_put_u64(doc, "flags", c->flags, err)) < 0 ||
+        (r = box_json_put_i64(doc, "stopTimeout", c->stop_timeout, err)) < 0 || (r = box_json_put_bool(doc, "removing", c->removing, err)) < 0 ||
         (r = box_json_put_i64(doc, "created", c->created, err)) < 0 ||
         (r = box_json_put_i64(doc, "started", c->last_started, err)) < 0 ||
         (r = box_json_put_i64(doc, "finished", c->finished, err)) < 0)
@@ -160,6 +161,7 @@ static int read_meta(box_container *c, box_error **err)
     _cleanup_(json_object) json_object *doc = NULL;
     const char *id = NULL;
     uint64_t flags = 0;
+    int64_t stop_timeout = 10;
     int r = read_document(c->dir, "meta.json", &doc, err);
 
     if (r < 0)
@@ -169,6 +171,7 @@ static int read_meta(box_container *c, box_error **err)
         (r = get_copy(&at, "imageName", &c->image_name, err)) < 0 || (r = get_copy(&at, "imageId", &c->image_id, err)) < 0 ||
         (r = get_copy(&at, "manifest", &c->manifest, err)) < 0 || (r = get_copy(&at, "stopSignal", &c->stop_signal, err)) < 0 ||
         (r = box_json_get_u64(&at, "flags", BOX_JSON_OPTIONAL, 0, UINT32_MAX, &flags, err)) < 0 ||
+        (r = box_json_get_i64(&at, "stopTimeout", BOX_JSON_OPTIONAL, -1, INT32_MAX, &stop_timeout, err)) < 0 ||
         (r = box_json_get_bool(&at, "removing", BOX_JSON_OPTIONAL, &c->removing, err)) < 0 ||
         (r = box_json_get_i64(&at, "created", BOX_JSON_REQUIRED, 0, INT64_MAX, &c->created, err)) < 0 ||
         (r = box_json_get_i64(&at, "started", BOX_JSON_OPTIONAL, 0, INT64_MAX, &c->last_started, err)) < 0 ||
@@ -176,6 +179,7 @@ static int read_meta(box_container *c, box_error **err)
         return r;
     memset(&c->ending, 0, sizeof(c->ending));
     c->flags = (unsigned)flags;
+    c->stop_timeout = (int)stop_timeout;
     if ((r = get_ending(&at, c, err)) < 0)
         return r;
     if (strcmp(id, c->id) != 0 || !c->name)
@@ -183,6 +187,21 @@ static int read_meta(box_container *c, box_error **err)
     if (!container_name_is_valid(c->name)) /* it is the name of a file, which a removal deletes */
         return box_fail(err, BOX_ECORRUPT, "container %.12s: the name in meta.json is no name", c->id);
     return 0;
+}
+
+void container_read_name(box_container *c)
+{
+    _cleanup_(json_object) json_object *doc = NULL;
+
+    if (read_document(c->dir, "meta.json", &doc, NULL) < 0)
+        return;
+    struct box_json_at at = BOX_JSON_ROOT(doc);
+    const char *name = NULL;
+    char *copy = box_json_get_string(&at, "name", BOX_JSON_OPTIONAL, &name, NULL) >= 0 && name ? strdup(name) : NULL;
+    if (!copy)
+        return;
+    free(c->name);
+    c->name = copy;
 }
 
 /* ---- the run file --------------------------------------------------------------------------------------------------- */

@@ -457,10 +457,10 @@ static void add_old_propagation(struct builder *b, bool own_root)
 
     if (own_root && (flags & MS_UNBINDABLE_))
         flags = MS_SLAVE_ | MS_REC_;
-    builder_add(b, NEW_OP(PROPAGATION, .num = flags));
+    builder_add(b, NEW_OP(PROPAGATION, .num = flags, .flags = !b->new_user));
     /* What is mounted on a shared mount appears on all its peers: the new root would be mounted on the host's. */
     if (own_root && (flags & MS_SHARED_))
-        builder_add(b, NEW_OP(PROPAGATION, .num = MS_PRIVATE_));
+        builder_add(b, NEW_OP(PROPAGATION, .num = MS_PRIVATE_, .flags = !b->new_user));
 }
 
 static bool old_root_has_peers(const box_spec *spec)

@@ -67,18 +67,20 @@ static int look_up(const box_spec *spec, int root_fd, struct box_users_found *fo
     }
 }
 
-/* Groups of the spec's own are added to those of the files. */
+/* Groups of the spec's own are added to those of the files. The first is the user's own once more: a program that can
+ * change its group would otherwise lose it, and with it what is refused to that group (CVE-2022-36109). */
 static int join_groups(const struct spec_user *user, const struct box_users_found *found, struct spec_user *out)
 {
-    size_t n = user->n_additional_gids + found->n_groups;
-    uint32_t *gids = malloc((n + 1) * sizeof(*gids));
+    size_t n = 1 + user->n_additional_gids + found->n_groups;
+    uint32_t *gids = malloc(n * sizeof(*gids));
 
     if (!gids)
         return BOX_ENOMEM;
+    gids[0] = found->gid;
     if (user->n_additional_gids)
-        memcpy(gids, user->additional_gids, user->n_additional_gids * sizeof(*gids));
+        memcpy(gids + 1, user->additional_gids, user->n_additional_gids * sizeof(*gids));
     if (found->n_groups)
-        memcpy(gids + user->n_additional_gids, found->groups, found->n_groups * sizeof(*gids));
+        memcpy(gids + 1 + user->n_additional_gids, found->groups, found->n_groups * sizeof(*gids));
     out->additional_gids = gids;
     out->n_additional_gids = n;
     return 0;

@@ -37,15 +37,15 @@ static void exact(void)
     static const struct {
         const char *user, *uid, *gid, *groups;
     } users[] = {
-        {"0", "uid: 0 0 0", "gid: 0", "groups:"},
-        {"0000", "uid: 0 0 0", "gid: 0", "groups:"},
-        {"65534", "uid: 65534 65534 65534", "gid: 0", "groups:"},
-        {"4294967294", "uid: 4294967294 4294967294 4294967294", "gid: 0", "groups:"},
-        {"web", "uid: 33 33 33", "gid: 34", "groups: 50"},
-        {"33", "uid: 33 33 33", "gid: 34", "groups: 50"},
-        {"web:audio", "uid: 33 33 33", "gid: 29", "groups:"},
-        {"web:7", "uid: 33 33 33", "gid: 7", "groups:"},
-        {"12ab", "uid: 44 44 44", "gid: 44", "groups:"},
+        {"0", "uid: 0 0 0", "gid: 0", "groups: 0"},
+        {"0000", "uid: 0 0 0", "gid: 0", "groups: 0"},
+        {"65534", "uid: 65534 65534 65534", "gid: 0", "groups: 0"},
+        {"4294967294", "uid: 4294967294 4294967294 4294967294", "gid: 0", "groups: 0"},
+        {"web", "uid: 33 33 33", "gid: 34", "groups: 34 50"},
+        {"33", "uid: 33 33 33", "gid: 34", "groups: 34 50"},
+        {"web:audio", "uid: 33 33 33", "gid: 29", "groups: 29"},
+        {"web:7", "uid: 33 33 33", "gid: 7", "groups: 7"},
+        {"12ab", "uid: 44 44 44", "gid: 44", "groups: 44"},
     };
 
     for (size_t i = 0; i < sizeof(users) / sizeof(users[0]); i++) {

@@ -2,12 +2,11 @@
  *
  *     guard SECONDS PROGRAM [ARGUMENT...]
  *
- * The program gets a session of its own and no standard input. guard is a subreaper: a process that outlives
+ * The program gets a session of its own, no standard input, and in a chroot a root of its own (own_root.h). guard is a subreaper: a process that outlives
  * its parent, a detached container for one, becomes guard's child, so that at the end whatever is still there
  * was left behind by the test. Each such process is named in a line `not ok - left running: ...` and killed.
  *
  * Exit status: the program's own, 128 plus the signal that ended it, or 124 when the deadline passed. */
-#define _GNU_SOURCE
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
@@ -20,6 +19,8 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "own_root.h"
 
 static double now(void)
 {
@@ -137,6 +138,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: guard SECONDS PROGRAM [ARGUMENT...]\n");
         return 2;
     }
+    own_root();
     prctl(PR_SET_CHILD_SUBREAPER, 1);
     double deadline = now() + limit;
     pid_t pid = launch(argv + 2);

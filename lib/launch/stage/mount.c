@@ -89,8 +89,7 @@ int stage_setattr(struct stage *s, int fd, const char *path, unsigned flags, uin
     return (int)STAGE_TRY(s, mount_setattr, fd, path, flags, &attr, sizeof(attr));
 }
 
-/* Joining the mount namespace that one is in leads to its top, out of any chroot(2): what a host program in one has as
- * its root is no mount, and neither has a propagation nor can be pivoted away. */
+/* Joining the mount namespace that one is in leads to its top, out of any chroot(2). */
 static int leave_chroot(struct stage *s)
 {
     long pid = box_sys(getpid), self = STAGE_TRY(s, pidfd_open, pid, 0);
@@ -101,21 +100,42 @@ static int leave_chroot(struct stage *s)
     return (int)r;
 }
 
+/* Whether both are one place: the same file on the same mount. */
+static int is_same(struct stage *s, int a, int b, const char *path)
+{
+    struct statx x, y;
+
+    STAGE_TRY(s, statx, a, "", AT_EMPTY_PATH, STATX_INO | STATX_MNT_ID, &x);
+    STAGE_TRY(s, statx, b, path, AT_EMPTY_PATH, STATX_INO | STATX_MNT_ID, &y);
+    return x.stx_mnt_id == y.stx_mnt_id && x.stx_ino == y.stx_ino;
+}
+
+/* num: the propagation. flags: the host program may be in a chroot(2). Its root is then no mount, which has neither a
+ * propagation nor can be pivoted away; or it is one and can, and all that lies above it would stay within reach of a
+ * payload that may chroot(2) itself. So the chroot is left here, and entered again for the sources, whose paths begin
+ * at it; it is left for good before the pivot. */
 STAGE_OP(PROPAGATION)
 {
-    long r = box_sys(mount, NULL, "/", NULL, op->num, NULL);
+    long root = -1, here = -1;
 
-    s->call = "mount";
-    if (r != -EINVAL)
-        return (int)r;
-    /* Back into it afterwards: it is what the paths of sources begin at. */
-    long here = STAGE_TRY(s, openat, AT_FDCWD, "/", O_PATH | O_DIRECTORY | O_CLOEXEC);
-    STAGE_DO(leave_chroot(s));
+    if (op->flags) {
+        root = STAGE_TRY(s, openat, AT_FDCWD, "/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+        here = STAGE_TRY(s, openat, AT_FDCWD, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+        int left = leave_chroot(s);
+        if (left < 0 && left != -EPERM) /* without CAP_SYS_CHROOT one can neither get in nor out */
+            return left;
+    }
     STAGE_TRY(s, mount, NULL, "/", NULL, op->num, NULL);
+    if (!op->flags)
+        return 0;
+    s->in_chroot = !STAGE_DO(is_same(s, (int)root, AT_FDCWD, "/"));
+    if (s->in_chroot) {
+        STAGE_TRY(s, fchdir, root);
+        STAGE_TRY(s, chroot, ".");
+    }
     STAGE_TRY(s, fchdir, here);
-    STAGE_TRY(s, chroot, ".");
+    box_sys(close, root);
     box_sys(close, here);
-    s->in_chroot = 1;
     return 0;
 }
 

@@ -23,7 +23,7 @@ struct stage {
     uint32_t applied;
     uint32_t features;
     int nondumpable;
-    int in_chroot; /* the host program was in one, so that "/" was no mount */
+    int in_chroot; /* the host program was in one */
     unsigned resolve; /* flags for the resolver: how a test takes openat2 away */
     const char *call;
     const char *subject;
