@@ -349,7 +349,7 @@ int box_container_rename(box_container *c, const char *name, box_error **err)
 
     if (!c || !name)
         return box_fail(err, BOX_EINVAL, "box_container_rename: arguments must not be NULL");
-    if (!name_is_valid(name))
+    if (!container_name_is_valid(name))
         return box_fail_with(err, &(struct box_fail_info){.code = BOX_EINVAL, .subject = name},
                              "the container name %s is not made of [a-zA-Z0-9][a-zA-Z0-9_.-]+", name);
     int r = box_container_refresh(c, err);

@@ -79,8 +79,7 @@ STAGE_OP(VERIFY_USER)
     size_t i = 0;
 
     now[n] = 0;
-    box_sys(close, stage_slot(s, op->slot));
-    s->slots[op->slot] = -1;
+    stage_close_slot(s, op->slot);
     while (now[i] && now[i] == wanted[i])
         i++;
     s->call = "user namespace";

@@ -124,8 +124,8 @@ void stage_close_slot(struct stage *s, int slot)
 {
     if (stage_slot(s, slot) < 0)
         return;
-    box_sys(close, s->slots[slot]);
-    s->slots[slot] = -1;
+    box_sys(close, stage_slot(s, slot));
+    s->slots[slot] = 0;
 }
 
 struct stage_iovec {
