@@ -23,5 +23,6 @@
 #include <libbox/registry.h>
 #include <libbox/launch.h>
 #include <libbox/container.h>
+#include <libbox/oci.h>
 
 #endif

@@ -64,6 +64,7 @@ struct plan_options {
     int root_fd;          /* the root whose passwd and group files count (exec); -1: the spec's own root */
     bool keep_upper;      /* the writable layer outlives this run: what the payload syncs is synced */
     bool hold;            /* wait on the hold descriptor before the payload is executed */
+    bool no_pivot;        /* the old root stays below the new one, for a root that cannot be pivoted (ramfs) */
     bool cgroup;          /* a cgroup will be given at the start */
 };
 #define PLAN_OPTIONS_INIT {.root_fd = -1, .keep_upper = true}

@@ -110,6 +110,7 @@ enum plan_fixed_slot {
     X(LANDLOCK_RESTRICT, "restrict with Landlock")                                                                     \
     X(HOST, "wait for the host's part")                                                                                \
     X(HOOK, "run a hook")                                                                                              \
+    X(FIND_PROGRAM, "find the program")                                                                                \
     X(HOLD, "wait to be started")                                                                                      \
     X(SECCOMP, "load the seccomp filter")                                                                              \
     X(EXEC, "execute the program")
@@ -162,7 +163,7 @@ enum stage_message_kind {
     STAGE_FORKED,     /* value: the pid of the process that goes on; with a pidfd attached */
     STAGE_PTY,        /* with the master attached */
     STAGE_LISTENER,   /* with the seccomp listener attached */
-    STAGE_HELD,       /* all is set up; the stage waits to be started */
+    STAGE_HELD,       /* all is set up; the stage waits to be started, and says no more. value as of STAGE_READY */
     STAGE_LOOPBACK,   /* with a socket of the new network namespace attached, by the child before it is the stage */
     STAGE_HOST,       /* value: enum stage_host_part, which the host does before it sends its go */
     STAGE_READY,      /* the next thing is exec; value: bits of what was applied. End of file then means success */
@@ -212,6 +213,7 @@ enum stage_host_part {
 #define TARGET_PROC        PLAN_OP_FLAG(2) /* must not be reached by a link */
 #define TARGET_SHUN_PROC   PLAN_OP_FLAG(3) /* no procfs, unless the mount in `slot` is a file or a procfs itself */
 /* ATTACH: slot onto SLOT_TARGET */
+#define PIVOT_CHROOT PLAN_OP_FLAG(0) /* chroot(2) in place of pivot_root(2) */
 /* COPY_UP: slot, filled with what the directory SLOT_TARGET holds; str for errors */
 #define COPY_VOLUME PLAN_OP_FLAG(0) /* only when it is empty, and with the directory's own mode and owner */
 /* MKNOD: str = name in SLOT_DEV (or a path in the root, DEVICE_PATH), num = mode, num2 = dev, num3 = uid, num4 = gid */

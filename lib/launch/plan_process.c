@@ -276,6 +276,17 @@ void plan_add_hooks(struct builder *b, enum spec_hook_kind kind, uint32_t filter
     }
 }
 
+/* Whoever creates a container is told what whoever starts it could do nothing about. */
+static void add_hold(struct builder *b)
+{
+    const struct spec_process *p = &b->spec->process;
+    const char *path = box_spec_env_get(p->env, "PATH");
+    uint32_t program = builder_string(b, p->args[0]);
+
+    builder_add(b, NEW_OP(FIND_PROGRAM, .str = program, .str2 = builder_string(b, path ? path : DEFAULT_PATH)));
+    builder_add(b, NEW_OP(HOLD));
+}
+
 static void add_exec(struct builder *b)
 {
     const struct spec_process *p = &b->spec->process;
@@ -338,7 +349,7 @@ int plan_add_process(struct builder *b, box_error **err)
     if (starts)
         builder_add(b, NEW_OP(HOST, .num = HOST_START));
     if (b->options->hold)
-        builder_add(b, NEW_OP(HOLD));
+        add_hold(b);
     if (starts)
         plan_add_hooks(b, SPEC_HOOK_START_CONTAINER, hooks->data, hooks->size, hooks->flags);
     if (p->no_new_privileges)

@@ -637,7 +637,8 @@ int plan_add_root(struct builder *b, box_error **err)
         builder_add(b, NEW_OP(SETATTR, .slot = SLOT_DEV, .num = MOUNT_ATTR_RDONLY));
     add_create_hooks(b);
     if (own_root)
-        builder_add(b, NEW_OP(PIVOT, .num = b->scratch_attached ? 2 : 1, .num2 = old_root_has_peers(spec)));
+        builder_add(b, NEW_OP(PIVOT, .num = b->scratch_attached ? 2 : 1, .num2 = old_root_has_peers(spec),
+                              .flags = b->options->no_pivot ? PIVOT_CHROOT : 0));
     if (spec->root.readonly)
         builder_add(b, NEW_OP(ROOT_READONLY));
     if (own_root)

@@ -481,6 +481,9 @@ static int handle(struct start *s, const struct stage_message *m, int fd, box_er
         return take_listener(s, fd, err);
     case STAGE_HOST:
         return do_part(s, m->value, err);
+    case STAGE_HELD:
+        p->applied = (uint32_t)m->value;
+        return 0;
     case STAGE_READY:
         s->ready = true;
         p->applied = (uint32_t)m->value;

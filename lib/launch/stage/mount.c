@@ -703,6 +703,11 @@ STAGE_OP(PIVOT)
     int old = op->num2 ? (int)STAGE_TRY(s, openat, AT_FDCWD, "/", O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
     /* The mount, not the directory below it: the descriptor's own view. */
     STAGE_TRY(s, fchdir, stage_slot(s, SLOT_ROOT));
+    if (op->flags & PIVOT_CHROOT) {
+        STAGE_TRY(s, chroot, ".");
+        STAGE_TRY(s, chdir, "/");
+        return 0;
+    }
     STAGE_TRY(s, pivot_root, ".", ".");
     /* The old root now lies over the new one. To mount(2) "." is the new one all the same: it does not look at what is
      * mounted on where it stands. */

@@ -357,14 +357,61 @@ STAGE_OP(LANDLOCK_RESTRICT)
     return 0;
 }
 
+/* As the process that is going to execute it sees it; EACCES for what is there and may not be run. */
+static int can_run(const char *path)
+{
+    struct stat st;
+    long r = box_sys(newfstatat, AT_FDCWD, path, &st, 0);
+
+    if (r < 0)
+        return (int)r;
+    return (st.st_mode & S_IFMT) == S_IFREG ? (int)box_sys(faccessat2, AT_FDCWD, path, 1 /* X_OK */, AT_EACCESS) : -EACCES;
+}
+
+STAGE_OP(FIND_PROGRAM)
+{
+    static char buffer[4096];
+    const char *program = stage_string(s, op->str), *path = stage_string(s, op->str2);
+    int result = -ENOENT;
+
+    s->call = "stat";
+    for (const char *p = program; *p; p++)
+        if (*p == '/')
+            return can_run(program);
+    while (*path) {
+        size_t n = 0;
+        while (*path && *path != ':' && n < sizeof(buffer) - 2)
+            buffer[n++] = *path++;
+        while (*path && *path != ':')
+            path++;
+        if (*path)
+            path++;
+        if (!n)
+            continue;
+        buffer[n++] = '/';
+        buffer[n] = 0;
+        stage_append(buffer, sizeof(buffer), program);
+        int r = can_run(buffer);
+        if (r == 0)
+            return 0;
+        if (r == -EACCES)
+            result = r;
+    }
+    return result;
+}
+
+/* From here on nobody may be left to talk to: whoever created the container need not be who starts it. */
 STAGE_OP(HOLD)
 {
-    struct stage_message m = {.kind = STAGE_HELD};
+    struct stage_message m = {.kind = STAGE_HELD, .value = s->applied};
     char go;
 
     (void)op;
     STAGE_DO(stage_send(s, &m, -1));
+    box_sys(close, s->socket);
+    s->socket = -1;
     long n = STAGE_TRY(s, read, stage_slot(s, SLOT_HOLD), &go, 1);
+    stage_close_slot(s, SLOT_HOLD);
     return n == 1 ? 0 : -ECANCELED;
 }
 

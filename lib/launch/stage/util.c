@@ -152,6 +152,8 @@ struct stage_cmsg {
 /* A plain write when nothing is attached: the one call that every seccomp filter lets through. */
 int stage_send(struct stage *s, struct stage_message *m, int fd)
 {
+    if (s->socket < 0) /* after HOLD */
+        return 0;
     if (fd < 0)
         return (int)box_sys(write, s->socket, m, sizeof(*m));
     struct stage_iovec iov = {m, sizeof(*m)};

@@ -1,0 +1,85 @@
+/* The OCI runtime's view of a container, from within.
+ *
+ *     ROOT/ID/state.json   pid, start time, boot, bundle, cgroup, time of creation; written before anything runs, and
+ *                          again when the process is there
+ *     ROOT/ID/config.json  the document as it was at create
+ *     ROOT/ID/exec.fifo    the held process reads from it; a byte written to it lets the program run
+ *     ROOT/ID/lock         flock(2)ed while the container is made, started or deleted
+ *     ROOT/.new-ID…        one whose directory is being set up; a rename makes it visible with all that is in it
+ *
+ * "created" is what has a reader of its fifo, so that no second file can disagree with the process; "creating" is what
+ * has no process yet and whose maker holds the lock. A maker that was killed leaves one that is stopped.
+ *
+ * The first process is a child of create's caller and of nobody's monitor: an engine's shim reaps it. */
+#ifndef BOX_OCI_OCI_H
+#define BOX_OCI_OCI_H
+
+#include <libbox/oci.h>
+
+#include "base/fail.h"
+#include "base/file.h"
+#include "base/json.h"
+#include "launch/launch.h"
+#include "spec/spec.h"
+
+#define OCI_ID_MAX 255
+#define OCI_FIFO   "exec.fifo"
+
+struct box_oci {
+    char *root; /* absolute */
+    int dir;
+    unsigned flags;
+};
+
+enum oci_status { OCI_CREATING, OCI_CREATED, OCI_RUNNING, OCI_PAUSED, OCI_STOPPED };
+
+struct oci_container {
+    const box_oci *oci;
+    char id[OCI_ID_MAX + 1];
+    int dir;
+    char *bundle, *rootfs, *cgroup_location;
+    pid_t pid; /* 0: none yet */
+    uint64_t start_time;
+    int64_t created;
+    uid_t owner;
+    box_spec *spec; /* loaded when needed: oci_load_spec() */
+    int pidfd;      /* of the process while it lives, or -1 */
+    box_cgroup *cgroup;
+};
+void oci_container_clear(struct oci_container *c);
+#define _oci_container_ __attribute__((cleanup(oci_container_clear)))
+#define OCI_CONTAINER_INIT ((struct oci_container){.dir = -1, .pidfd = -1})
+
+BOX_CLEANUP(box_spec, box_spec_free);
+
+/* ---- oci.c ---- */
+int oci_check_id(const char *id, box_error **err);
+
+/* ---- oci_state.c ---- */
+/* Opens a container and reads its state. BOX_ENOTFOUND. */
+int oci_open(const box_oci *oci, const char *id, struct oci_container *c, box_error **err);
+int oci_save_state(const struct oci_container *c, int dir, box_error **err);
+int oci_load_spec(struct oci_container *c, box_error **err);
+enum oci_status oci_status(struct oci_container *c);
+const char *oci_status_name(enum oci_status status);
+/* BOX_ESTATE unless it is alive; c->pidfd is open then. */
+int oci_require_alive(struct oci_container *c, enum oci_status *status, box_error **err);
+int oci_lock(const struct oci_container *c, int timeout_ms, box_error **err);
+/* The document for `state` and for hooks; malloc'ed text. */
+int oci_state_text(struct oci_container *c, enum oci_status status, char **text, box_error **err);
+box_cgroup *oci_cgroup(struct oci_container *c, box_error **err);
+
+/* ---- oci_console.c ---- */
+/* Connects before anything is made, so that a socket that is none is noticed; *console is -1 without a terminal. Not
+ * `required`: the caller may take the terminal itself. */
+int oci_console_connect(const box_spec *spec, const char *path, bool required, int *console, box_error **err);
+int oci_console_send(int socket, int master, box_error **err);
+int oci_write_pid(const char *path, pid_t pid, box_error **err);
+/* The streams of a process as the options have it; *made is to be freed with box_stdio_free(). */
+int oci_streams(box_spec *spec, const box_oci_options *options, box_stdio **made, box_error **err);
+
+/* ---- oci_delete.c ---- */
+/* Kills what runs, takes the cgroup down and removes the directory. */
+int oci_destroy(struct oci_container *c, box_error **err);
+
+#endif

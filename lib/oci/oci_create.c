@@ -1,0 +1,290 @@
+/* Making a container, and letting its program run.
+ *
+ * In order: the document is read and held against itself; a directory is set up under a temporary name and renamed to
+ * the id, with its lock held; the cgroup is noted and made; the process is started and held before its program, with the
+ * hooks of the creation on the way; its id is noted; the terminal is sent; the pid file is written last, since an engine
+ * takes it for the sign that all is there. Whatever fails takes everything before it away again.
+ *
+ * What is held waits for one byte from a fifo that only it reads, so it needs nobody of those who made it. */
+#include "oci/oci.h"
+
+#include <fcntl.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <libbox/cgroup.h>
+#include <libbox/pidfd.h>
+#include "base/strings.h"
+#include "kernel/cgroup_limits.h"
+#include "launch/hooks.h"
+#include "launch/plan.h"
+
+/* ---- the bundle --------------------------------------------------------------------------------------------------- */
+
+static int absolute(const char *path, char **out, box_error **err)
+{
+    *out = realpath(path, NULL);
+    return *out ? 0 : box_fail_sys(err, "realpath", path, "find the bundle");
+}
+
+/* root.path is relative to the bundle. */
+static int resolve_root(struct oci_container *c, box_error **err)
+{
+    struct spec_root *root = &c->spec->root;
+
+    if (root->kind == SPEC_ROOT_OVERLAY)
+        return (c->rootfs = strdup("")) ? 0 : box_fail_nomem(err);
+    if (root->kind != SPEC_ROOT_DIRECTORY || !root->path)
+        return box_fail_with(err, &(struct box_fail_info){.code = BOX_ESPEC, .subject = "root"}, "the document names no root");
+    _free_ char *path = root->path[0] == '/' ? strdup(root->path) : box_strf("%s/%s", c->bundle, root->path);
+    if (!path)
+        return box_fail_nomem(err);
+    c->rootfs = realpath(path, NULL);
+    if (!c->rootfs)
+        return box_fail_sys(err, "realpath", path, "root.path");
+    free(root->path);
+    root->path = strdup(c->rootfs);
+    return root->path ? 0 : box_fail_nomem(err);
+}
+
+static int read_bundle(struct oci_container *c, const box_oci_options *options, box_error **err)
+{
+    int r = absolute(options->bundle ? options->bundle : ".", &c->bundle, err);
+    _free_ char *beside = r < 0 ? NULL : box_strf("%s/config.json", c->bundle);
+
+    if (r < 0)
+        return r;
+    if (!beside)
+        return box_fail_nomem(err);
+    r = box_spec_load(options->config ? options->config : beside, &c->spec, err);
+    if (r < 0)
+        return box_fail_wrap(err, r, "bundle %s", c->bundle);
+    if (!c->spec->has_process)
+        return box_fail_with(err, &(struct box_fail_info){.code = BOX_ESPEC, .subject = "process"}, "the document has no process");
+    c->spec->default_devices = true; /* config-linux.md, "Default Devices" */
+    if (options->no_new_keyring)
+        c->spec->new_keyring = false;
+    r = resolve_root(c, err);
+    return r < 0 ? r : box_spec_check(c->spec, err);
+}
+
+/* ---- its directory -------------------------------------------------------------------------------------------------- */
+
+static int fill_directory(struct oci_container *c, int dir, box_error **err)
+{
+    char path[64];
+
+    if (mkfifoat(dir, OCI_FIFO, 0600) < 0)
+        return box_fail_sys(err, "mkfifoat", c->id, "make the container");
+    snprintf(path, sizeof(path), "/proc/self/fd/%d/config.json", dir);
+    int r = box_spec_save(c->spec, path, err);
+    return r < 0 ? r : oci_save_state(c, dir, err);
+}
+
+/* Visible with all that is in it, or not at all. Returns the lock. */
+static int make_directory(struct oci_container *c, box_error **err)
+{
+    char temporary[64];
+    uint64_t number = 0;
+
+    if (getrandom(&number, sizeof(number), 0) != sizeof(number))
+        return box_fail_sys(err, "getrandom", NULL, "make the container");
+    snprintf(temporary, sizeof(temporary), ".new-%016llx", (unsigned long long)number);
+    if (faccessat(c->oci->dir, c->id, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+        return box_fail_with(err, &(struct box_fail_info){.code = BOX_EEXISTS, .subject = c->id},
+                             "container with id exists: %s", c->id);
+    if (mkdirat(c->oci->dir, temporary, 0711) < 0)
+        return box_fail_sys(err, "mkdirat", temporary, "make the container");
+    c->dir = openat(c->oci->dir, temporary, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    _close_ int lock = c->dir < 0 ? box_fail_sys(err, "openat", temporary, "make the container")
+                                  : box_lock_take(c->dir, "lock", BOX_LOCK_EXCLUSIVE, box_deadline_in_ms(0), err);
+    int r = lock < 0 ? lock : fill_directory(c, c->dir, err);
+    if (r >= 0 && renameat2(c->oci->dir, temporary, c->oci->dir, c->id, RENAME_NOREPLACE) < 0)
+        r = errno == EEXIST ? box_fail_with(err, &(struct box_fail_info){.code = BOX_EEXISTS, .subject = c->id},
+                                            "container with id exists: %s", c->id)
+                            : box_fail_sys(err, "renameat2", c->id, "make the container");
+    if (r < 0) {
+        box_remove_tree(c->oci->dir, temporary, NULL);
+        return r;
+    }
+    return box_take_fd(&lock);
+}
+
+/* ---- its cgroup ------------------------------------------------------------------------------------------------------ */
+
+/* Relative paths begin at the top of the hierarchy; without any, the id says where. */
+static int make_cgroup(struct oci_container *c, box_error **err)
+{
+    const box_spec *spec = c->spec;
+    const char *path = spec->cgroups_path;
+    bool root = geteuid() == 0;
+    unsigned needed = spec->limits ? box_limits_controllers(spec->limits) & ~(unsigned)BOX_CONTROLLER_DEVICES : 0;
+    _cleanup_(box_error) box_error *own = NULL;
+
+    if (c->oci->flags & BOX_OCI_SYSTEMD_CGROUP)
+        return box_fail_with(err, &(struct box_fail_info){.code = BOX_EUNSUPPORTED, .subject = "linux.cgroupsPath",
+                                                          .remedy = "use the cgroupfs manager"},
+                             "cgroups by way of systemd are not supported");
+    _free_ char *where = path ? box_strf("%s%s", path[0] == '/' ? "" : "/", path) : root ? box_strf("/box-oci/%s", c->id) : NULL;
+    if ((path || root) && !where)
+        return box_fail_nomem(err);
+    c->cgroup = box_cgroup_create(NULL, where, 0, spec->limits, root ? 0 : BOX_CGROUP_LENIENT, &own);
+    if (!c->cgroup) {
+        if (!root && !needed && !path)
+            return 0;
+        int code = box_error_code(own);
+        if (err)
+            *err = box_take(own);
+        return code;
+    }
+    c->cgroup_location = strdup(box_cgroup_location(c->cgroup));
+    return c->cgroup_location ? oci_save_state(c, c->dir, err) : box_fail_nomem(err);
+}
+
+/* ---- the process ------------------------------------------------------------------------------------------------------ */
+
+static int note_process(struct oci_container *c, const box_process *process, box_error **err)
+{
+    int r = box_pidfd_start_time(box_process_pid(process), &c->start_time, err);
+
+    if (r < 0)
+        return r;
+    c->pid = box_process_pid(process);
+    c->pidfd = fcntl(box_process_pidfd(process), F_DUPFD_CLOEXEC, 3);
+    return c->pidfd < 0 ? box_fail_sys(err, "fcntl", c->id, "keep the pidfd") : oci_save_state(c, c->dir, err);
+}
+
+static int start_held(struct oci_container *c, const box_stdio *io, const box_oci_options *options, box_process **process,
+                      box_error **err)
+{
+    struct plan_options plan_options = PLAN_OPTIONS_INIT;
+    struct start_options start = START_OPTIONS_INIT;
+    _cleanup_(box_plan) box_plan *plan = NULL;
+    _close_ int fifo = openat(c->dir, OCI_FIFO, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+
+    if (fifo < 0)
+        return box_fail_sys(err, "openat", OCI_FIFO, "hold the process");
+    plan_options.hold = true;
+    plan_options.no_pivot = options->no_pivot;
+    int r = box_plan_new_with(c->spec, &plan_options, &plan, err);
+    if (r < 0)
+        return r;
+    start.io = io;
+    start.cgroup = c->cgroup;
+    start.hold_fd = fifo;
+    start.id = c->id;
+    start.bundle = c->bundle;
+    return box_plan_start_with(plan, &start, process, err);
+}
+
+static int create_process(struct oci_container *c, int console, const box_oci_options *options, box_error **err)
+{
+    box_stdio *io = NULL;
+    box_process *process = NULL;
+    int r = make_cgroup(c, err);
+
+    if (r >= 0)
+        r = oci_streams(c->spec, options, &io, err);
+    if (r >= 0)
+        r = start_held(c, io, options, &process, err);
+    if (r >= 0)
+        r = note_process(c, process, err);
+    if (r >= 0 && console >= 0)
+        r = oci_console_send(console, box_process_pty_fd(process), err);
+    if (r >= 0)
+        r = oci_write_pid(options->pid_file, c->pid, err);
+    if (r >= 0)
+        box_process_detach(process);
+    box_process_free(process);
+    box_stdio_free(io);
+    return r < 0 ? r : 0;
+}
+
+/* The clock of `created`. */
+static int64_t now_ns(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_REALTIME, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+int box_oci_create(box_oci *oci, const char *id, const box_oci_options *options, box_error **err)
+{
+    const box_oci_options defaults = BOX_OCI_OPTIONS_INIT;
+    _oci_container_ struct oci_container c = OCI_CONTAINER_INIT;
+
+    options = options ? options : &defaults;
+    if (!oci || options->version != 1)
+        return box_fail(err, BOX_EINVAL, "box_oci_create: a directory of containers is needed, and options of version 1");
+    int r = oci_check_id(id, err);
+    if (r < 0)
+        return r;
+    c.oci = oci;
+    snprintf(c.id, sizeof(c.id), "%s", id);
+    c.created = now_ns();
+    c.owner = geteuid();
+    if ((r = read_bundle(&c, options, err)) < 0)
+        return r;
+    _close_ int console = -1;
+    if ((r = oci_console_connect(c.spec, options->console_socket, true, &console, err)) < 0)
+        return r;
+    _close_ int lock = make_directory(&c, err);
+    if (lock < 0)
+        return lock;
+    r = create_process(&c, console, options, err);
+    if (r < 0) {
+        bool made = c.pid != 0;
+        oci_destroy(&c, NULL);
+        if (made) /* a start that fails by itself has run them already */
+            hooks_run_all(c.spec, SPEC_HOOK_POSTSTOP, &(struct hook_state){c.id, c.bundle, "stopped", 0});
+    }
+    return r;
+}
+
+/* ---- start ----------------------------------------------------------------------------------------------------------- */
+
+#define LOCK_WAIT_MS 30000
+
+static int let_go(struct oci_container *c, box_error **err)
+{
+    const char go = 'g';
+    _close_ int fifo = openat(c->dir, OCI_FIFO, O_WRONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
+
+    if (fifo < 0 || write(fifo, &go, 1) != 1)
+        return box_fail_with(err, &(struct box_fail_info){.code = BOX_ESTATE, .errnum = errno, .subject = c->id},
+                             "cannot start container %s: its process has ended", c->id);
+    unlinkat(c->dir, OCI_FIFO, 0);
+    return 0;
+}
+
+int box_oci_start(box_oci *oci, const char *id, box_error **err)
+{
+    _oci_container_ struct oci_container c = OCI_CONTAINER_INIT;
+    int r = oci_open(oci, id, &c, err);
+
+    if (r < 0)
+        return r;
+    _close_ int lock = oci_lock(&c, LOCK_WAIT_MS, err);
+    if (lock < 0)
+        return lock;
+    enum oci_status status = oci_status(&c);
+    if (status != OCI_CREATED)
+        return box_fail_with(err, &(struct box_fail_info){.code = BOX_ESTATE, .subject = id},
+                             status == OCI_STOPPED ? "cannot start a container that has stopped: %s is %s"
+                                                   : "cannot start a container that is not created: %s is %s",
+                             id, oci_status_name(status));
+    if ((r = oci_load_spec(&c, err)) < 0 || (r = let_go(&c, err)) < 0)
+        return r;
+    /* A failure here stops the container, and is told; the hooks for its end run when it is deleted. */
+    r = hooks_run(c.spec, SPEC_HOOK_POSTSTART, &(struct hook_state){c.id, c.bundle, "running", c.pid}, err);
+    if (r < 0)
+        box_pidfd_signal(c.pidfd, 9, NULL);
+    return r;
+}

@@ -1,0 +1,100 @@
+/* Signals, and taking a container away. */
+#include "oci/oci.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <libbox/cgroup.h>
+#include <libbox/pidfd.h>
+#include "launch/hooks.h"
+
+#define LOCK_WAIT_MS 10000
+#define DEATH_WAIT_MS 10000
+
+/* Without a cgroup, the pid namespace takes all along that is in it. */
+static int kill_all(struct oci_container *c, int signal, box_error **err)
+{
+    box_cgroup *cgroup = oci_cgroup(c, NULL);
+
+    if (cgroup) {
+        int r = box_cgroup_kill(cgroup, signal, err);
+        if (r < 0)
+            return r;
+        if (signal == SIGKILL) /* what is frozen dies when it is let go */
+            box_cgroup_thaw(cgroup, 1000, NULL);
+        return 0;
+    }
+    return c->pidfd < 0 ? 0 : box_pidfd_signal(c->pidfd, signal, err);
+}
+
+int box_oci_kill(box_oci *oci, const char *id, int signal, bool all, box_error **err)
+{
+    _oci_container_ struct oci_container c = OCI_CONTAINER_INIT;
+    enum oci_status status;
+    int r = oci_open(oci, id, &c, err);
+
+    if (r < 0)
+        return r;
+    if (all)
+        return kill_all(&c, signal, err);
+    if ((r = oci_require_alive(&c, &status, err)) < 0)
+        return r;
+    r = box_pidfd_signal(c.pidfd, signal, err);
+    if (r >= 0 && signal == SIGKILL && status == OCI_PAUSED)
+        box_cgroup_thaw(oci_cgroup(&c, NULL), 1000, NULL);
+    return r;
+}
+
+int oci_destroy(struct oci_container *c, box_error **err)
+{
+    if (c->pidfd >= 0) {
+        box_pidfd_signal(c->pidfd, SIGKILL, NULL);
+        box_cgroup *cgroup = oci_cgroup(c, NULL);
+        if (cgroup)
+            box_cgroup_thaw(cgroup, 1000, NULL);
+        if (box_pidfd_wait(c->pidfd, DEATH_WAIT_MS, NULL) < 0)
+            return box_fail_with(err, &(struct box_fail_info){.code = BOX_ETIMEOUT, .subject = c->id},
+                                 "container %s: its process does not die", c->id);
+    }
+    box_cgroup *cgroup = oci_cgroup(c, NULL);
+    if (cgroup) {
+        box_cgroup_kill(cgroup, SIGKILL, NULL);
+        int r = box_cgroup_destroy(cgroup, 2000, err);
+        if (r < 0)
+            return box_fail_wrap(err, r, "container %s", c->id);
+    }
+    return box_remove_tree(c->oci->dir, c->id, err);
+}
+
+int box_oci_delete(box_oci *oci, const char *id, bool force, box_error **err)
+{
+    _oci_container_ struct oci_container c = OCI_CONTAINER_INIT;
+    _cleanup_(box_error) box_error *own = NULL;
+    int r = oci_open(oci, id, &c, &own);
+
+    if (r == BOX_ENOTFOUND && force)
+        return 0;
+    if (r == BOX_ECORRUPT && force) /* nothing in it can be trusted to lead to a process */
+        return box_remove_tree(oci->dir, id, err);
+    if (r < 0 && err)
+        *err = box_take(own);
+    if (r < 0)
+        return r;
+    _close_ int lock = oci_lock(&c, force ? LOCK_WAIT_MS : 0, err);
+    if (lock < 0)
+        return lock == BOX_EBUSY ? box_fail_wrap(err, lock, "container %s is being created", id) : lock;
+    enum oci_status status = c.pid ? oci_status(&c) : OCI_STOPPED;
+    if (status != OCI_STOPPED && !force)
+        return box_fail_with(err, &(struct box_fail_info){.code = BOX_ESTATE, .subject = id},
+                             "cannot delete container %s that is not stopped: %s", id, oci_status_name(status));
+    /* The document is needed for the hooks after all else is gone. */
+    bool have_spec = oci_load_spec(&c, NULL) >= 0;
+    if ((r = oci_destroy(&c, err)) < 0)
+        return r;
+    if (have_spec)
+        hooks_run_all(c.spec, SPEC_HOOK_POSTSTOP, &(struct hook_state){c.id, c.bundle, "stopped", 0});
+    return 0;
+}
