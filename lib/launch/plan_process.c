@@ -283,7 +283,8 @@ static void add_hold(struct builder *b)
     const char *path = box_spec_env_get(p->env, "PATH");
     uint32_t program = builder_string(b, p->args[0]);
 
-    builder_add(b, NEW_OP(FIND_PROGRAM, .str = program, .str2 = builder_string(b, path ? path : DEFAULT_PATH)));
+    if (!b->options->no_program)
+        builder_add(b, NEW_OP(FIND_PROGRAM, .str = program, .str2 = builder_string(b, path ? path : DEFAULT_PATH)));
     builder_add(b, NEW_OP(HOLD));
 }
 

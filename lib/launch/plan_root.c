@@ -97,7 +97,8 @@ static int fail_option(const struct spec_mount *m, const char *option, const cha
                          why);
 }
 
-/* What makes no sense for this kind of mount, and which the kernel would pass over in silence. */
+/* What makes no sense for this kind of mount, and which the kernel would pass over in silence. Options of a file system
+ * on a bind are not among it: documents have them ("mode=755"), and every runtime passes over them. */
 static int check_options(const struct spec_mount *m, const struct box_mount_options *o, box_error **err)
 {
     bool bind = is_bind(m, o), fresh = !bind && !o->remount && m->type;
@@ -106,8 +107,6 @@ static int check_options(const struct spec_mount *m, const struct box_mount_opti
         return fail_option(m, "tmpcopyup", "only a new tmpfs and an empty directory can be filled", err);
     if (o->copy_symlink && !bind)
         return fail_option(m, "copy-symlink", "only a bind mount has a source that may be a link", err);
-    if (bind && !o->remount && o->n_params)
-        return fail_option(m, o->params[0].key, "a bind mount has no options of the file system's", err);
     if (o->idmap_maps)
         return box_fail_with(err, &(struct box_fail_info){.code = BOX_EUNSUPPORTED, .subject = m->destination,
                                                           .remedy = "give the mappings as uidMappings and gidMappings of the mount"},

@@ -25,6 +25,8 @@
 #include "launch/hooks.h"
 #include "launch/plan.h"
 
+#define NO_PROGRAM "/"
+
 /* ---- the bundle --------------------------------------------------------------------------------------------------- */
 
 static int absolute(const char *path, char **out, box_error **err)
@@ -53,6 +55,21 @@ static int resolve_root(struct oci_container *c, box_error **err)
     return root->path ? 0 : box_fail_nomem(err);
 }
 
+/* Rules that deny everything mean everything but what a runtime puts into /dev by itself. */
+static int allow_default_devices(box_limits *limits, box_error **err)
+{
+    const struct box_device_rule *rule;
+
+    if (!limits || !box_limits_device_at(limits, 0))
+        return 0;
+    box_limits *defaults = box_limits_new(err);
+    int r = defaults ? box_limits_add_default_devices(defaults, err) : BOX_ENOMEM;
+    for (size_t i = 0; r >= 0 && (rule = box_limits_device_at(defaults, i)); i++)
+        r = rule->allow ? box_limits_add_device(limits, rule, err) : 0;
+    box_limits_free(defaults);
+    return r;
+}
+
 static int read_bundle(struct oci_container *c, const box_oci_options *options, box_error **err)
 {
     int r = absolute(options->bundle ? options->bundle : ".", &c->bundle, err);
@@ -65,11 +82,14 @@ static int read_bundle(struct oci_container *c, const box_oci_options *options, 
     r = box_spec_load(options->config ? options->config : beside, &c->spec, err);
     if (r < 0)
         return box_fail_wrap(err, r, "bundle %s", c->bundle);
-    if (!c->spec->has_process)
-        return box_fail_with(err, &(struct box_fail_info){.code = BOX_ESPEC, .subject = "process"}, "the document has no process");
+    /* Without a process all but the start can be had (config.md, "Process"): a name that no program has stands for it. */
+    if (!c->spec->has_process && (r = box_spec_set_args(c->spec, (char *[]){NO_PROGRAM, NULL}, err)) < 0)
+        return r;
     c->spec->default_devices = true; /* config-linux.md, "Default Devices" */
     if (options->no_new_keyring)
         c->spec->new_keyring = false;
+    if ((r = allow_default_devices(c->spec->limits, err)) < 0)
+        return r;
     r = resolve_root(c, err);
     return r < 0 ? r : box_spec_check(c->spec, err);
 }
@@ -172,6 +192,7 @@ static int start_held(struct oci_container *c, const box_stdio *io, const box_oc
         return box_fail_sys(err, "openat", OCI_FIFO, "hold the process");
     plan_options.hold = true;
     plan_options.no_pivot = options->no_pivot;
+    plan_options.no_program = !c->spec->has_process;
     int r = box_plan_new_with(c->spec, &plan_options, &plan, err);
     if (r < 0)
         return r;
@@ -280,7 +301,12 @@ int box_oci_start(box_oci *oci, const char *id, box_error **err)
                              status == OCI_STOPPED ? "cannot start a container that has stopped: %s is %s"
                                                    : "cannot start a container that is not created: %s is %s",
                              id, oci_status_name(status));
-    if ((r = oci_load_spec(&c, err)) < 0 || (r = let_go(&c, err)) < 0)
+    if ((r = oci_load_spec(&c, err)) < 0)
+        return r;
+    if (!c.spec->process.args || strcmp(c.spec->process.args[0], NO_PROGRAM) == 0)
+        return box_fail_with(err, &(struct box_fail_info){.code = BOX_ESPEC, .subject = "process"},
+                             "container %s was created without a process", id);
+    if ((r = let_go(&c, err)) < 0)
         return r;
     /* A failure here stops the container, and is told; the hooks for its end run when it is deleted. */
     r = hooks_run(c.spec, SPEC_HOOK_POSTSTART, &(struct hook_state){c.id, c.bundle, "running", c.pid}, err);

@@ -357,15 +357,23 @@ STAGE_OP(LANDLOCK_RESTRICT)
     return 0;
 }
 
+/* A filter that is in force already need not let these calls through: then only the exec can tell. */
+static int or_unknown(long r)
+{
+    return r == -EPERM || r == -ENOSYS ? 0 : (int)r;
+}
+
 /* As the process that is going to execute it sees it; EACCES for what is there and may not be run. */
 static int can_run(const char *path)
 {
-    struct stat st;
-    long r = box_sys(newfstatat, AT_FDCWD, path, &st, 0);
+    struct stat st = {.st_mode = S_IFREG};
+    int r = or_unknown(box_sys(newfstatat, AT_FDCWD, path, &st, 0));
 
     if (r < 0)
-        return (int)r;
-    return (st.st_mode & S_IFMT) == S_IFREG ? (int)box_sys(faccessat2, AT_FDCWD, path, 1 /* X_OK */, AT_EACCESS) : -EACCES;
+        return r;
+    if ((st.st_mode & S_IFMT) != S_IFREG)
+        return -EACCES;
+    return or_unknown(box_sys(faccessat2, AT_FDCWD, path, 1 /* X_OK */, AT_EACCESS));
 }
 
 STAGE_OP(FIND_PROGRAM)
