@@ -3,6 +3,7 @@
 #define BOX_EXAMPLE_BOX_H
 
 #include <libbox/box.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 
@@ -19,10 +20,16 @@ extern struct globals globals;
 /* ---- util.c ---- */
 /* One line on standard error, "box: …", and the exit code that fits the error. Frees the error. */
 int fail(box_error *err);
+int exit_code_of(const box_error *err);
 int fail_text(const char *fmt, ...) BOX_PRINTF(1, 2);
 /* The store of --root and --runroot; NULL after having said why not. */
 box_store *store(void);
 box_container *open_container(const char *name);
+/* "box: 'VERB' WHAT (see 'box VERB --help')." Returns 1, Docker's exit code for it. */
+int wrong_count(const char *verb, const char *what);
+char *print(const char *fmt, ...) BOX_PRINTF(1, 2); /* to be freed */
+int64_t now_ns(void);
+uint64_t tree_size(const char *path); /* bytes of the files below; 0 for NULL */
 char *format_age(int64_t ns);         /* "2 minutes ago"; to be freed */
 char *format_duration(int64_t ns);    /* "About a minute" */
 char *format_size(double bytes, bool binary); /* "12.3MB", "11.9MiB" */
@@ -48,26 +55,21 @@ struct list {
  * being moved to the end. Returns the index of the first plain argument, or -1 after having complained. */
 int read_flags(int argc, char **argv, const struct flag *flags, bool mixed, const char *usage);
 
-/* ---- run_options.c: the flags of `run` and `create`, and what they make of a spec ---- */
-struct run_options {
-    bool interactive, tty, detach, remove, read_only, init, privileged, help;
-    const char *name, *workdir, *user, *memory, *memory_swap, *memory_reservation, *cpus, *cpu_shares, *cpuset_cpus,
-        *cpuset_mems, *pids_limit, *network, *entrypoint, *hostname, *cidfile, *oom_score_adj, *shm_size, *pid, *ipc, *uts,
-        *userns, *stop_timeout, *blkio_weight, *cgroup_parent, *pull;
-    struct list env, env_file, volumes, mounts, tmpfs, cap_add, cap_drop, security, ulimit, device, label, group_add, sysctl,
-        annotation;
-};
-int read_run_options(int argc, char **argv, struct run_options *o, const char *usage);
-/* The spec of a container; NULL after having complained. */
-box_spec *make_spec(const struct run_options *o, const box_image *image, char **command, box_error **err);
-/* Files of variables first, then single ones. */
-int add_environment(box_spec *spec, const struct list *files, const struct list *entries, box_error **err);
-int add_limits(box_limits *limits, const struct run_options *o, box_error **err);
-
 /* ---- terminal.c ---- */
 /* Follows an attached process to its end: passes signals on, copies a terminal. Returns its exit code. */
 int follow(box_process *process, bool tty, bool interactive);
+void terminal_make_raw(void);
+void terminal_restore(void);
+bool write_all(int fd, const char *data, ssize_t n);
+/* Blocks the signals that are passed on, and gives a signalfd(2) for them. */
+int open_signals(sigset_t *before);
 void terminal_size(unsigned short *rows, unsigned short *columns);
+
+/* ---- ps.c ---- */
+/* Whether all filters are "key=value" with a key that is known; an exit code, 0 for good. */
+int check_filters(const struct list *filters, const char *const *known);
+/* "key" or "key=value" against what the key has (NULL: nothing). */
+bool label_matches(const char *wanted, const char *value_of_key);
 
 /* ---- verbs ---- */
 int verb_run(int argc, char **argv);
@@ -77,6 +79,12 @@ int verb_exec(int argc, char **argv);
 int verb_ps(int argc, char **argv);
 int verb_stop(int argc, char **argv);
 int verb_kill(int argc, char **argv);
+int verb_restart(int argc, char **argv);
+int verb_rename(int argc, char **argv);
+int verb_attach(int argc, char **argv);
+int verb_port(int argc, char **argv);
+int verb_info(int argc, char **argv);
+int verb_version(int argc, char **argv);
 int verb_rm(int argc, char **argv);
 int verb_pause(int argc, char **argv);
 int verb_unpause(int argc, char **argv);

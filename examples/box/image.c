@@ -1,4 +1,4 @@
-/* Verbs about images, and doctor. */
+/* Verbs that bring images in and take them away. */
 #include "box.h"
 
 #include <stdlib.h>
@@ -78,7 +78,7 @@ int verb_import(int argc, char **argv)
     if (first < 0 || !store())
         return EXIT_BOX;
     if (first >= argc)
-        return fail_text("'import' requires at least 1 argument."), 1;
+        return wrong_count(argv[0], "requires at least 1 argument");
     const char **list = calloc(changes.n + 1, sizeof(*list));
     if (!list)
         return EXIT_BOX;
@@ -118,7 +118,7 @@ int verb_rmi(int argc, char **argv)
     if (first < 0 || !store())
         return EXIT_BOX;
     if (first >= argc)
-        return fail_text("'rmi' requires at least 1 argument."), 1;
+        return wrong_count(argv[0], "requires at least 1 argument");
     for (int i = first; i < argc; i++) {
         box_error *err = NULL;
         if (box_image_remove(store(), argv[i], force ? BOX_IMAGE_REMOVE_FORCE : 0, removed, NULL, &err) >= 0)
@@ -132,45 +132,4 @@ int verb_rmi(int argc, char **argv)
         code = 1;
     }
     return code;
-}
-
-/* ---- doctor ---------------------------------------------------------------------------------------------------------- */
-
-int verb_doctor(int argc, char **argv)
-{
-    bool json = false;
-    const struct flag flags[] = {{0, "json", FLAG_BOOL, &json, "For programs"}, {0}};
-    static const char *const marks[] = {"ok", "part", "no", "barred"};
-    box_error *err = NULL;
-    const char *group = "";
-    int missing = 0;
-
-    if (read_flags(argc, argv, flags, true, "doctor [OPTIONS]") < 0)
-        return EXIT_BOX;
-    box_host *host = box_host_probe(&err);
-    if (!host)
-        return fail(err);
-    if (json) {
-        char *text = box_host_json(host, &err);
-        if (text)
-            printf("%s\n", text);
-        free(text);
-        box_host_free(host);
-        return text ? 0 : fail(err);
-    }
-    for (size_t i = 0; i < box_host_count(host); i++) {
-        const box_host_feature *f = box_host_at(host, i);
-        enum box_host_state state = box_host_feature_state(f);
-        if (strcmp(group, box_host_feature_group(f)) != 0) {
-            group = box_host_feature_group(f);
-            printf("%s%s\n", i ? "\n" : "", group);
-        }
-        printf("  %-6s %-38s %s\n", marks[state], box_host_feature_title(f), box_host_feature_detail(f));
-        if (state != BOX_HOST_OK && *box_host_feature_remedy(f))
-            printf("         to get it: %s\n", box_host_feature_remedy(f));
-        missing += state >= BOX_HOST_MISSING && box_host_feature_essential(f);
-    }
-    box_host_free(host);
-    printf("\n%s\n", missing ? "Containers cannot be started here: see above." : "Containers can be started here.");
-    return missing ? 1 : 0;
 }

@@ -18,6 +18,9 @@ static const struct {
     {"ps", verb_ps, "List containers"},
     {"stop", verb_stop, "Stop containers, gently and then hard"},
     {"kill", verb_kill, "Send a signal to containers"},
+    {"restart", verb_restart, "Stop containers and start them again"},
+    {"rename", verb_rename, "Give a container another name"},
+    {"attach", verb_attach, "Take part in a running container's terminal, or follow its output"},
     {"rm", verb_rm, "Remove containers"},
     {"pause", verb_pause, "Freeze all processes of containers"},
     {"unpause", verb_unpause, "Let frozen containers go on"},
@@ -32,6 +35,9 @@ static const struct {
     {"images", verb_images, "List images"},
     {"rmi", verb_rmi, "Remove images"},
     {"system", verb_system, "What is kept on disk: df, prune, check"},
+    {"port", verb_port, "Show the published ports of a container"},
+    {"info", verb_info, "Show what there is in all"},
+    {"version", verb_version, "Show the versions of box and libbox"},
     {"doctor", verb_doctor, "Show what this host offers, what it lacks, and how to get it"},
 };
 
@@ -88,7 +94,7 @@ int main(int argc, char **argv)
     if (first < 0)
         return EXIT_BOX;
     if (version) {
-        printf("box %s\n", box_version());
+        printf("box version %s\n", box_version());
         return 0;
     }
     if (help || first >= argc || strcmp(argv[first], "help") == 0) {
@@ -101,6 +107,6 @@ int main(int argc, char **argv)
         box_store_free(globals.store);
         return fflush(stdout) != 0 && r == 0 ? EXIT_BOX : r;
     }
-    fprintf(stderr, "box: '%s' is not a box command.\nSee 'box --help'\n", argv[first]);
+    fprintf(stderr, "box: '%s' is not a box command (see 'box --help').\n", argv[first]);
     return 1;
 }

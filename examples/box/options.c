@@ -23,12 +23,26 @@ static bool add(struct list *list, const char *item)
     return true;
 }
 
+/* What Go takes for a truth value. */
+static int set_bool(const struct flag *flag, const char *value)
+{
+    static const char *const yes[] = {"1", "t", "T", "TRUE", "true", "True"}, *const no[] = {"0", "f", "F", "FALSE", "false", "False"};
+
+    for (size_t i = 0; i < sizeof(yes) / sizeof(*yes); i++) {
+        if (!value || strcmp(value, yes[i]) == 0 || strcmp(value, no[i]) == 0) {
+            *(bool *)flag->value = !value || strcmp(value, yes[i]) == 0;
+            return 0;
+        }
+    }
+    fprintf(stderr, "box: invalid argument \"%s\" for \"--%s\": neither true nor false.\n", value, flag->name);
+    return -1;
+}
+
 static int set(const struct flag *flag, const char *value)
 {
     switch (flag->kind) {
     case FLAG_BOOL:
-        *(bool *)flag->value = !value || strcmp(value, "true") == 0 || strcmp(value, "1") == 0;
-        return 0;
+        return set_bool(flag, value);
     case FLAG_TEXT:
         *(const char **)flag->value = value;
         return 0;
@@ -40,14 +54,14 @@ static int set(const struct flag *flag, const char *value)
     }
 }
 
-static int complain(const char *what, const char *name)
+static int complain(const char *what, const char *name, const char *verb)
 {
-    fprintf(stderr, "box: %s: %s\nSee 'box --help'.\n", what, name);
+    fprintf(stderr, "box: %s: %s (see 'box %s%s--help').\n", what, name, verb, *verb ? " " : "");
     return -1;
 }
 
 /* "--name[=value]"; returns how many arguments it took. */
-static int long_flag(const struct flag *flags, int argc, char **argv, int at)
+static int long_flag(const struct flag *flags, int argc, char **argv, int at, const char *verb)
 {
     const char *name = argv[at] + 2, *equals = strchr(name, '=');
     size_t length = equals ? (size_t)(equals - name) : strlen(name);
@@ -58,29 +72,34 @@ static int long_flag(const struct flag *flags, int argc, char **argv, int at)
         if (f->kind == FLAG_BOOL || equals)
             return set(f, equals ? equals + 1 : NULL) < 0 ? -1 : 1;
         if (at + 1 >= argc)
-            return complain("flag needs an argument", argv[at]);
+            return complain("flag needs an argument", argv[at], verb);
         return set(f, argv[at + 1]) < 0 ? -1 : 2;
     }
-    return complain("unknown flag", argv[at]);
+    argv[at][2 + length] = '\0';
+    return complain("unknown flag", argv[at], verb);
 }
 
 /* "-abc": switches, the last of which may take a value, here or in the next argument. */
-static int short_flags(const struct flag *flags, int argc, char **argv, int at)
+static int short_flags(const struct flag *flags, int argc, char **argv, int at, const char *verb)
 {
     for (const char *p = argv[at] + 1; *p; p++) {
         const struct flag *f = flags;
         while (f->value && f->letter != *p)
             f++;
-        if (!f->value)
-            return complain("unknown shorthand flag", argv[at]);
+        if (!f->value) {
+            fprintf(stderr, "box: unknown shorthand flag: '%c' in %s (see 'box %s%s--help').\n", *p, argv[at], verb, *verb ? " " : "");
+            return -1;
+        }
         if (f->kind == FLAG_BOOL) {
+            if (p[1] == '=')
+                return set(f, p + 2) < 0 ? -1 : 1;
             set(f, NULL);
             continue;
         }
         if (p[1])
             return set(f, p[1] == '=' ? p + 2 : p + 1) < 0 ? -1 : 1;
         if (at + 1 >= argc)
-            return complain("flag needs an argument", argv[at]);
+            return complain("flag needs an argument", argv[at], verb);
         return set(f, argv[at + 1]) < 0 ? -1 : 2;
     }
     return 1;
@@ -89,10 +108,11 @@ static int short_flags(const struct flag *flags, int argc, char **argv, int at)
 int read_flags(int argc, char **argv, const struct flag *flags, bool mixed, const char *usage)
 {
     char **plain = calloc((size_t)argc + 1, sizeof(*plain));
+    const char *verb = usage ? argv[0] : "";
     int n = 0, at = 1, r = 0;
 
     if (!plain)
-        return complain("out of memory", "");
+        return complain("out of memory", "", verb);
     while (at < argc && r >= 0) {
         const char *arg = argv[at];
         if (strcmp(arg, "--") == 0) {
@@ -110,7 +130,7 @@ int read_flags(int argc, char **argv, const struct flag *flags, bool mixed, cons
             plain[n++] = argv[at++];
             continue;
         }
-        r = arg[1] == '-' ? long_flag(flags, argc, argv, at) : short_flags(flags, argc, argv, at);
+        r = arg[1] == '-' ? long_flag(flags, argc, argv, at, verb) : short_flags(flags, argc, argv, at, verb);
         at += r;
     }
     /* Plain arguments that stood between flags go to the end, in their order. */

@@ -84,6 +84,7 @@ static bool add_titles(FILE *out, const char *format, const struct heading *head
 
     for (; headings->field; headings++)
         put_string(titles, headings->field, headings->title);
+    put_string(titles, HIDDEN_LABELS, "");
     bool good = expand_template(out, format, titles);
     fputc('\n', out);
     json_object_put(titles);

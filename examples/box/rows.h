@@ -6,6 +6,9 @@
 #include <stdbool.h>
 #include <stdio.h>
 
+/* A member of a row for `.Label "key"`; it is not shown. */
+#define HIDDEN_LABELS "\001labels"
+
 /* ---- template.c ---- */
 /* Expands a template for one value; false after having complained. */
 bool expand_template(FILE *out, const char *format, json_object *value);

@@ -71,7 +71,7 @@ static void write_json_string(FILE *out, const char *s)
             fprintf(out, "\\%c", c);
         else if (c == '\n' || c == '\t' || c == '\r')
             fprintf(out, "\\%c", c == '\n' ? 'n' : c == '\t' ? 't' : 'r');
-        else if (c < 32 || c == '<' || c == '>' || c == '&')
+        else if (c < 32)
             fprintf(out, "\\u%04x", c);
         else
             fputc(c, out);
@@ -93,6 +93,8 @@ void write_json(FILE *out, json_object *v, int indent, int level)
     case json_type_object:
         fputc('{', out);
         json_object_object_foreach(v, key, member) {
+            if (strcmp(key, HIDDEN_LABELS) == 0)
+                continue;
             fputs(n++ ? "," : "", out);
             new_line(out, indent, level + 1);
             write_json_string(out, key);
@@ -132,6 +134,8 @@ static void write_value(FILE *out, json_object *v, bool inner)
     case json_type_object:
         fputs("map[", out);
         json_object_object_foreach(v, key, member) {
+            if (strcmp(key, HIDDEN_LABELS) == 0)
+                continue;
             fprintf(out, "%s%s:", n++ ? " " : "", key);
             write_value(out, member, true);
         }
@@ -527,10 +531,20 @@ static bool command(struct template *t, json_object *piped, bool has_piped, json
 
     skip_space(t);
     const char *start = t->at;
+    bool label = word(start + 1, t->end) == 5 && strncmp(start, ".Label", 6) == 0 && isspace((unsigned char)start[6]);
+    if (label) {
+        t->at += 6;
+        if (!operand(t, &args[1]) || !member(t, t->dot, HIDDEN_LABELS, &args[0]))
+            return false;
+        if (json_object_is_type(args[0], json_type_string)) { /* the titles of a table: the label's own */
+            *out = args[1];
+            return true;
+        }
+        return indexed(t, args, 2, out);
+    }
     bool function = is_function(t, name, sizeof(name));
     if (!function && !operand(t, out))
         return false;
-    bool label = !function && t->at - start == 6 && strncmp(start, ".Label", 6) == 0;
     while (!at_end(t) && *t->at != '|' && *t->at != ')') {
         if (n + 1 >= MOST_ARGUMENTS)
             return failed(t, "too many arguments");
@@ -541,10 +555,6 @@ static bool command(struct template *t, json_object *piped, bool has_piped, json
         args[n++] = piped;
     if (function)
         return call(t, name, args, n, out);
-    if (label && n == 1) {
-        json_object *pair[] = {*out, args[0]};
-        return indexed(t, pair, 2, out);
-    }
     return n ? failed(t, "can't give argument to non-function %.*s", (int)(t->at - start), start) : true;
 }
 

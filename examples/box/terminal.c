@@ -15,14 +15,14 @@
 static struct termios saved;
 static bool raw;
 
-static void restore(void)
+void terminal_restore(void)
 {
     if (raw)
         tcsetattr(STDIN_FILENO, TCSANOW, &saved);
     raw = false;
 }
 
-static void make_raw(void)
+void terminal_make_raw(void)
 {
     struct termios t;
 
@@ -32,7 +32,7 @@ static void make_raw(void)
     cfmakeraw(&t);
     if (tcsetattr(STDIN_FILENO, TCSANOW, &t) == 0) {
         raw = true;
-        atexit(restore);
+        atexit(terminal_restore);
     }
 }
 
@@ -46,7 +46,7 @@ void terminal_size(unsigned short *rows, unsigned short *columns)
     *columns = size.ws_col;
 }
 
-static bool write_all(int fd, const char *data, ssize_t n)
+bool write_all(int fd, const char *data, ssize_t n)
 {
     while (n > 0) {
         ssize_t done = write(fd, data, (size_t)n);
@@ -87,7 +87,7 @@ static void pass_signal(int signals, box_process *process, int pty)
     box_process_signal(process, (int)info.ssi_signo, NULL);
 }
 
-static int open_signals(sigset_t *before)
+int open_signals(sigset_t *before)
 {
     static const int passed[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH, SIGCONT};
     sigset_t set;
@@ -106,7 +106,7 @@ int follow(box_process *process, bool tty, bool interactive)
     bool input = interactive && pty >= 0, output = pty >= 0;
 
     if (input && isatty(STDIN_FILENO))
-        make_raw();
+        terminal_make_raw();
     while (ended == 0 || output) {
         struct pollfd fds[] = {
             {.fd = ended ? -1 : box_process_fd(process), .events = POLLIN},
@@ -129,7 +129,7 @@ int follow(box_process *process, bool tty, bool interactive)
         if (fds[0].revents)
             ended = box_process_dispatch(process, NULL);
     }
-    restore();
+    terminal_restore();
     close(signals);
     sigprocmask(SIG_SETMASK, &before, NULL);
     const box_ending *ending = box_process_ending(process);

@@ -1,19 +1,27 @@
 /* What several verbs need: errors, the store, and numbers for people. */
 #include "box.h"
 
+#include <ftw.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-int fail(box_error *err)
+int exit_code_of(const box_error *err)
 {
     int code = box_error_code(err);
 
+    return code == BOX_ENOPROGRAM ? EXIT_NOPROGRAM : code == BOX_ENOEXEC ? EXIT_NOEXEC : EXIT_BOX;
+}
+
+int fail(box_error *err)
+{
+    int code = exit_code_of(err);
+
     fprintf(stderr, "box: %s.\n", box_error_message(err));
     box_error_free(err);
-    return code == BOX_ENOPROGRAM ? EXIT_NOPROGRAM : code == BOX_ENOEXEC ? EXIT_NOEXEC : EXIT_BOX;
+    return code;
 }
 
 int fail_text(const char *fmt, ...)
@@ -56,7 +64,7 @@ box_container *open_container(const char *name)
     return c;
 }
 
-static char *print(const char *fmt, ...)
+char *print(const char *fmt, ...)
 {
     char *out = NULL;
     va_list args;
@@ -95,12 +103,17 @@ char *format_duration(int64_t ns)
     return print("%lld years", (long long)(s / (365 * 86400)));
 }
 
-char *format_age(int64_t ns)
+int64_t now_ns(void)
 {
     struct timespec t;
 
     clock_gettime(CLOCK_REALTIME, &t);
-    char *duration = format_duration((int64_t)t.tv_sec * 1000000000 + t.tv_nsec - ns);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+char *format_age(int64_t ns)
+{
+    char *duration = format_duration(now_ns() - ns);
     char *age = print("%s ago", duration ? duration : "?");
     free(duration);
     return age;
@@ -118,6 +131,25 @@ char *format_size(double bytes, bool binary)
         i++;
     }
     return print(binary ? "%.4g%s" : "%.3g%s", bytes, (binary ? binary_units : decimal_units)[i]);
+}
+
+static uint64_t tree_bytes; /* nftw(3) has no argument of the caller's */
+
+static int add_file(const char *path, const struct stat *st, int kind, struct FTW *where)
+{
+    (void)path;
+    (void)where;
+    if (kind == FTW_F || kind == FTW_SL)
+        tree_bytes += (uint64_t)st->st_size;
+    return 0;
+}
+
+uint64_t tree_size(const char *path)
+{
+    tree_bytes = 0;
+    if (path)
+        nftw(path, add_file, 32, FTW_PHYS | FTW_MOUNT);
+    return tree_bytes;
 }
 
 const char *short_id(const char *id)
@@ -138,11 +170,14 @@ bool parse_size(const char *text, int64_t *bytes)
     double value = strtod(text, &end);
     static const char units[] = "bkmgtp";
 
-    if (end == text || value < 0)
-        return strcmp(text, "-1") == 0 ? (*bytes = -1, true) : false;
+    if (strcmp(text, "-1") == 0)
+        return *bytes = -1, true;
+    if (end == text || !(value >= 0) || (text[0] != '.' && (text[0] < '0' || text[0] > '9')))
+        return false;
+    end += *end == ' ';
     if (*end) {
         const char *unit = strchr(units, *end | 0x20);
-        if (!unit || (end[1] && strcasecmp(end + 1, "b") != 0 && strcasecmp(end + 1, "ib") != 0))
+        if (!unit || !*end || (end[1] && strcasecmp(end + 1, "b") != 0 && strcasecmp(end + 1, "ib") != 0))
             return false;
         for (long i = unit - units; i > 0; i--)
             value *= 1024;
@@ -165,5 +200,17 @@ int signal_number(const char *name)
     for (int i = 1; i < NSIG; i++)
         if (sigabbrev_np(i) && strcasecmp(sigabbrev_np(i), name) == 0)
             return i;
-    return -1;
+    if (strncasecmp(name, "RTMIN", 5) == 0 && (!name[5] || name[5] == '+'))
+        n = SIGRTMIN + (name[5] ? strtol(name + 6, &end, 10) : 0);
+    else if (strncasecmp(name, "RTMAX", 5) == 0 && (!name[5] || name[5] == '-'))
+        n = SIGRTMAX - (name[5] ? strtol(name + 6, &end, 10) : 0);
+    else
+        return -1;
+    return n >= SIGRTMIN && n <= SIGRTMAX ? (int)n : -1;
+}
+
+int wrong_count(const char *verb, const char *what)
+{
+    fprintf(stderr, "box: '%s' %s (see 'box %s --help').\n", verb, what, verb);
+    return 1;
 }

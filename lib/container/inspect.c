@@ -34,6 +34,12 @@ static void boolean(struct maker *m, const char *key, bool value)
         m->r = box_json_put_bool(m->object, key, value, m->err);
 }
 
+static void nothing(struct maker *m, const char *key)
+{
+    if (m->r >= 0)
+        m->r = json_object_object_add(m->object, key, NULL) < 0 ? box_fail_nomem(m->err) : 0;
+}
+
 static void strings(struct maker *m, const char *key, char *const *list)
 {
     if (m->r >= 0)
@@ -85,6 +91,7 @@ static void put_state(struct maker *m, box_container *c)
     text(&s, "Status", box_container_state_name(state));
     boolean(&s, "Running", state == BOX_CONTAINER_RUNNING || state == BOX_CONTAINER_PAUSED);
     boolean(&s, "Paused", state == BOX_CONTAINER_PAUSED);
+    boolean(&s, "Restarting", false);
     boolean(&s, "OOMKilled", state == BOX_CONTAINER_EXITED && e->kind == BOX_ENDING_OOM);
     boolean(&s, "Dead", state == BOX_CONTAINER_REMOVING);
     number(&s, "Pid", box_container_pid(c));
@@ -122,6 +129,15 @@ static void put_capabilities(struct maker *m, const box_spec *spec)
     }
 }
 
+/* An object with one member. */
+static void put_pair_of(struct maker *m, const char *key, const char *name, const char *value)
+{
+    struct maker o = child(m);
+
+    text(&o, name, value);
+    put(m, key, &o);
+}
+
 static void put_host_config(struct maker *m, const box_container *c)
 {
     struct maker h = child(m);
@@ -144,6 +160,15 @@ static void put_host_config(struct maker *m, const box_container *c)
     boolean(&h, "Init", spec->init);
     boolean(&h, "Privileged", spec->process.has_capabilities && !spec->seccomp &&
                                   spec->process.capabilities.bounding == box_capability_all());
+    text(&h, "CpusetMems", limits && limits->mems ? limits->mems : "");
+    number(&h, "BlkioWeight", limit(limits, BOX_LIMIT_IO_WEIGHT));
+    put_pair_of(&h, "RestartPolicy", "Name", "no");
+    put_pair_of(&h, "LogConfig", "Type", "local");
+    number(&h, "OomScoreAdj", spec->process.has_oom_score_adj ? spec->process.oom_score_adj : 0);
+    text(&h, "IpcMode", spec->namespaces[SPEC_NS_IPC].present ? "private" : "host");
+    text(&h, "UTSMode", spec->namespaces[SPEC_NS_UTS].present ? "" : "host");
+    text(&h, "UsernsMode", "");
+    text(&h, "CgroupnsMode", spec->namespaces[SPEC_NS_CGROUP].present ? "private" : "host");
     text(&h, "NetworkMode", spec->namespaces[SPEC_NS_NETWORK].present ? "none" : "host");
     text(&h, "PidMode", spec->namespaces[SPEC_NS_PID].present ? "" : "host");
     text(&h, "CgroupParent", "/libbox");
@@ -174,21 +199,38 @@ static bool readonly_option(char *const *options)
     return box_strv_contains(options, "ro");
 }
 
+/* "volume" and its name for a directory of the store's volumes. */
+static void put_mount(struct maker *o, const box_container *c, const struct spec_mount *mount)
+{
+    _free_ char *volumes = box_strf("%s/volumes/", c->root);
+    const char *inside = volumes && mount->source && strncmp(mount->source, volumes, strlen(volumes)) == 0
+                             ? mount->source + strlen(volumes)
+                             : NULL;
+    _free_ char *name = inside ? strndup(inside, strcspn(inside, "/")) : NULL;
+
+    text(o, "Type", name ? "volume" : "bind");
+    text(o, "Name", name);
+    text(o, "Source", mount->source);
+    text(o, "Destination", mount->destination);
+    text(o, "Driver", name ? "local" : "");
+    text(o, "Mode", "");
+    boolean(o, "RW", !readonly_option(mount->options));
+    text(o, "Propagation", name ? "" : "rprivate");
+}
+
 static void put_mounts(struct maker *m, const box_container *c)
 {
     json_object *list = m->r >= 0 ? json_object_new_array() : NULL;
+    _free_ char *own = box_strf("%s/containers/", c->root);
 
     for (size_t i = 0; list && m->r >= 0 && i < c->spec->n_mounts; i++) {
         const struct spec_mount *mount = &c->spec->mounts[i];
         bool bind = (mount->type && strcmp(mount->type, "bind") == 0) || box_strv_contains(mount->options, "rbind") ||
                     box_strv_contains(mount->options, "bind");
-        if (!bind || box_after_prefix(mount->source ? mount->source : "", c->root))
+        if (!bind || (own && mount->source && strncmp(mount->source, own, strlen(own)) == 0))
             continue; /* what the runtime itself mounts is not listed */
         struct maker o = child(m);
-        text(&o, "Type", "bind");
-        text(&o, "Source", mount->source);
-        text(&o, "Destination", mount->destination);
-        boolean(&o, "RW", !readonly_option(mount->options));
+        put_mount(&o, c, mount);
         if (o.r < 0)
             m->r = o.r, json_object_put(o.object);
         else
@@ -211,15 +253,45 @@ static void put_config(struct maker *m, const box_container *c)
     text(&k, "Domainname", c->spec->domainname);
     text(&k, "User", p->user.name ? p->user.name : p->user.uid || p->user.gid ? user : "");
     boolean(&k, "Tty", p->terminal);
+    boolean(&k, "OpenStdin", c->flags & BOX_CONTAINER_OPEN_STDIN);
+    boolean(&k, "StdinOnce", false);
+    nothing(&k, "Entrypoint");
+    nothing(&k, "Volumes");
     strings(&k, "Env", p->env);
     strings(&k, "Cmd", p->args);
     text(&k, "Image", c->image_name ? c->image_name : "");
     text(&k, "WorkingDir", p->cwd ? p->cwd : "/");
     text(&k, "StopSignal", c->stop_signal ? c->stop_signal : "SIGTERM");
+    number(&k, "StopTimeout", c->stop_timeout);
     for (size_t i = 0; i < c->spec->n_annotations; i++)
         text(&labels, c->spec->annotations[i].key, c->spec->annotations[i].value);
     put(&k, "Labels", &labels);
     put(m, "Config", &k);
+}
+
+/* The files that are mounted in its /etc. */
+static void put_own_files(struct maker *m, const box_container *c)
+{
+    static const char *const files[][2] = {{"ResolvConfPath", "resolv.conf"}, {"HostnamePath", "hostname"}, {"HostsPath", "hosts"}};
+
+    for (size_t i = 0; i < BOX_ARRAY(files); i++) {
+        _free_ char *path = box_strf("%s/containers/%s/%s", c->root, c->id, files[i][1]);
+        text(m, files[i][0], c->image_id ? path : "");
+    }
+}
+
+static void put_network(struct maker *m, const box_container *c)
+{
+    struct maker n = child(m), ports = child(&n), networks = child(&n), one = child(&networks);
+
+    put(&n, "Ports", &ports);
+    text(&n, "IPAddress", "");
+    text(&n, "Gateway", "");
+    text(&n, "MacAddress", "");
+    text(&one, "IPAddress", "");
+    put(&networks, c->spec->namespaces[SPEC_NS_NETWORK].present ? "none" : "host", &one);
+    put(&n, "Networks", &networks);
+    put(m, "NetworkSettings", &n);
 }
 
 int box_container_inspect(box_container *c, char **json, box_error **err)
@@ -242,15 +314,21 @@ int box_container_inspect(box_container *c, char **json, box_error **err)
     strings(&m, "Args", args && args[0] ? args + 1 : args);
     put_state(&m, c);
     text(&m, "Image", c->image_id);
+    put_own_files(&m, c);
     text(&m, "LogPath", c->log_path);
     text(&m, "Name", name);
     number(&m, "RestartCount", 0);
     text(&m, "Platform", "linux");
+    text(&m, "Driver", c->spec->root.kind == SPEC_ROOT_OVERLAY ? "overlay" : "directory");
+    text(&m, "MountLabel", c->spec->mount_label);
+    text(&m, "ProcessLabel", c->spec->process.selinux_label);
+    nothing(&m, "ExecIDs");
     text(&m, "AppArmorProfile", c->spec->process.apparmor_profile);
     put_host_config(&m, c);
     put_graph(&m, c);
     put_mounts(&m, c);
     put_config(&m, c);
+    put_network(&m, c);
     if (m.r < 0)
         return m.r;
     const char *out = json_object_to_json_string_ext(root, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE);

@@ -36,7 +36,7 @@ static const struct {
     {OP_FIND_PROGRAM, ENOENT, BOX_ENOPROGRAM, NULL},
     {OP_FIND_PROGRAM, ENOTDIR, BOX_ENOPROGRAM, NULL},
     {OP_FIND_PROGRAM, EACCES, BOX_ENOEXEC, "is it executable, and does the user of the process have the right?"},
-    {OP_CHDIR, 0, BOX_ENOEXEC, "the working directory must exist in the root"},
+    {OP_CHDIR, 0, BOX_ESTART, "the working directory must exist in the root"},
     {OP_TARGET, ELOOP, BOX_EESCAPE, "the root has a link where the mount needs a directory"},
     {OP_TARGET, EXDEV, BOX_EESCAPE, NULL},
     {OP_TARGET, EPERM, BOX_EESCAPE, "mount it elsewhere; the root may have a link there"},
