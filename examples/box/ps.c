@@ -86,7 +86,7 @@ static json_object *labels_of(const box_container *c, char **text)
     size_t n = 0;
     FILE *f = open_memstream(text, &n);
 
-    for (size_t i = 0; f && box_spec_annotation_at(spec, i, &key, &value, NULL) >= 0; i++) {
+    for (size_t i = 0; f && (key = box_spec_next_annotation(spec, i, &value)); i++) {
         fprintf(f, "%s%s=%s", i ? "," : "", key, value);
         put_string(labels, key, value);
     }

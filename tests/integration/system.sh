@@ -10,7 +10,7 @@ box run -d --name lives busybox sleep 1000 >/dev/null
 like "is used by a container" "$(box system df | grep Images)" '^Images +1 +1 +[0-9.]+[kM]B +[0-9.]+k?B \([01]%\)$'
 like "what containers have written counts" "$(box system df | grep Containers)" '^Containers +2 +1 +3[0-9.]+kB +30[0-9.]+kB'
 like "df -v names each image" "$(box system df -v)" '^busybox:latest +[0-9a-f]{12} .* 2$'
-like "and each container" "$(box system df -v)" '^[0-9a-f]{12} +busybox:latest .* exited +done$'
+like "and each container" "$(box system df -v)" '^[0-9a-f]{12} +busybox(:latest)? .* exited +done$'
 
 fixture_rootfs "$BOX_TMP/r"
 box import "$BOX_TMP/r" other:1 >/dev/null
