@@ -15,6 +15,9 @@ bool expand_template(FILE *out, const char *format, json_object *value);
 /* JSON as Docker writes it; indent 0 is one line. */
 void write_json(FILE *out, json_object *value, int indent, int level);
 
+/* ---- json.c ---- */
+void write_json_string(FILE *out, const char *s);
+
 /* ---- rows.c ---- */
 struct heading {
     const char *field, *title;
