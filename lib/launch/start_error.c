@@ -37,6 +37,7 @@ static const struct {
     {OP_FIND_PROGRAM, ENOTDIR, BOX_ENOPROGRAM, NULL},
     {OP_FIND_PROGRAM, EACCES, BOX_ENOEXEC, "is it executable, and does the user of the process have the right?"},
     {OP_CHDIR, 0, BOX_ESTART, "the working directory must exist in the root"},
+    {OP_OPEN_SOURCE, ENOENT, BOX_ENOTFOUND, "it must be there on the host before the start"},
     {OP_TARGET, ELOOP, BOX_EESCAPE, "the root has a link where the mount needs a directory"},
     {OP_TARGET, EXDEV, BOX_EESCAPE, NULL},
     {OP_TARGET, EPERM, BOX_EESCAPE, "mount it elsewhere; the root may have a link there"},
@@ -68,6 +69,10 @@ int start_fail(const box_plan *plan, const struct stage_message *m, box_error **
             info.remedy = known[i].remedy;
             break;
         }
+    }
+    if (m->errnum == ENOSYS && !info.remedy) {
+        info.code = BOX_EUNSUPPORTED;
+        info.remedy = "libbox starts processes on Linux 5.12 and later, and under no seccomp filter that takes this call away";
     }
     if (op == OP_HOOK && m->errnum == ECANCELED) /* the subject tells what the hook did; there is no errno in that */
         info.errnum = 0, info.call = NULL;

@@ -82,7 +82,7 @@ static void read_all(int fd, char *out, size_t size)
     out[n] = '\0';
 }
 
-static struct outcome finish(box_process *process, int fd)
+__attribute__((unused)) static struct outcome finish(box_process *process, int fd)
 {
     struct outcome o = {0};
     box_error *err = NULL;
@@ -99,7 +99,7 @@ static struct outcome finish(box_process *process, int fd)
 }
 
 /* Runs a shell command with its output in a pipe. */
-static struct outcome run_shell(box_spec *spec, const char *command)
+__attribute__((unused)) static struct outcome run_shell(box_spec *spec, const char *command)
 {
     char *const args[] = {"/bin/sh", "-c", (char *)(uintptr_t)command, NULL};
     struct outcome o = {0};
