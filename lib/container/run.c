@@ -17,7 +17,10 @@
 /* A cgroup of the container's own. An ordinary user who was given none gets none, unless limits are asked for. */
 static int make_cgroup(box_container *c, struct box_cgroup **cgroup, box_error **err)
 {
-    const box_limits *limits = c->spec->limits;
+    _cleanup_(box_limits) box_limits *limits = NULL;
+    int r = launch_limits(c->spec, &limits, err);
+    if (r < 0)
+        return r;
     bool root = geteuid() == 0, lenient = c->spec->may_miss & SPEC_LAYER_CGROUP;
     unsigned needed = limits ? box_limits_controllers(limits) & ~(unsigned)BOX_CONTROLLER_DEVICES : 0;
     _free_ char *path = root ? box_strf("/libbox/%s", c->id) : NULL;

@@ -246,8 +246,9 @@ static int keep_resources(struct builder *b, box_error **err)
     const box_spec *spec = b->spec;
     box_plan *plan = b->plan;
 
-    if (spec->limits && !(plan->limits = box_limits_copy(spec->limits, err)))
-        return err && *err ? box_error_code(*err) : BOX_ENOMEM;
+    int limited = launch_limits(spec, &plan->limits, err);
+    if (limited < 0)
+        return limited;
     if (spec->cgroups_path && !(plan->cgroup_path = strdup(spec->cgroups_path)))
         return box_fail_nomem(err);
     plan->preserve_fds = spec->preserve_fds;

@@ -121,6 +121,8 @@ void plan_add_hooks(struct builder *b, enum spec_hook_kind kind, uint32_t filter
 int plan_add_affinity(struct builder *b, const char *list, const char *which, box_error **err);
 int plan_add_process(struct builder *b, box_error **err);
 int plan_add_devices(struct builder *b, box_error **err);
+/* The limits of a spec as they are applied: with rules for the default devices. NULL when there are none. */
+int launch_limits(const box_spec *spec, struct box_limits **limits, box_error **err);
 int plan_add_cgroup_view(struct builder *b, uint64_t attrs, int slot, uint32_t target, uint32_t flags, box_error **err);
 
 /* Looks the user of the spec up in its root's own files: fills *process, a copy of the spec's, with ids, groups and,

@@ -8,6 +8,7 @@
 #include <sys/sysmacros.h>
 
 #include "base/cleanup.h"
+#include "kernel/cgroup_limits.h"
 
 static void add_device(struct builder *b, const char *path, mode_t mode, dev_t device, uid_t uid, gid_t gid)
 {
@@ -44,6 +45,54 @@ static void add_default_devices(struct builder *b)
 static mode_t type_bits(char type)
 {
     return type == 'b' ? S_IFBLK : type == 'p' ? S_IFIFO : S_IFCHR;
+}
+
+/* ---- the rules that go with them ---------------------------------------------------------------------------------- */
+
+static bool has_rule(const box_limits *limits, const struct box_device_rule *rule)
+{
+    const struct box_device_rule *r;
+
+    for (size_t i = 0; (r = box_limits_device_at(limits, i)); i++)
+        if (r->allow == rule->allow && r->type == rule->type && r->major == rule->major && r->minor == rule->minor &&
+            r->access == rule->access)
+            return true;
+    return false;
+}
+
+/* A document says "deny everything" and means "but what every container has": OCI has a runtime supply the default devices,
+ * which nobody could make or open otherwise. */
+static int allow_defaults(box_limits *limits, box_error **err)
+{
+    _cleanup_(box_limits) box_limits *defaults = box_limits_new(err);
+    const struct box_device_rule *rule;
+    int r = defaults ? box_limits_add_default_devices(defaults, err) : BOX_ENOMEM;
+
+    for (size_t i = 0; r >= 0 && (rule = box_limits_device_at(defaults, i)); i++)
+        if (rule->allow && !has_rule(limits, rule))
+            r = box_limits_add_device(limits, rule, err);
+    return r;
+}
+
+static bool allows_all(const box_limits *limits)
+{
+    const struct box_device_rule *last = box_limits_device_at(limits, limits->device_count - 1);
+
+    return last->allow && last->type == 'a';
+}
+
+int launch_limits(const box_spec *spec, struct box_limits **limits, box_error **err)
+{
+    _cleanup_(box_limits) box_limits *copy = spec->limits ? box_limits_copy(spec->limits, err) : NULL;
+    int r = 0;
+
+    if (spec->limits && !copy)
+        return err && *err ? box_error_code(*err) : BOX_ENOMEM;
+    if (copy && copy->device_count && spec->default_devices && spec->root.kind != SPEC_ROOT_HOST && !allows_all(copy))
+        r = allow_defaults(copy, err);
+    if (r >= 0)
+        *limits = box_take(copy);
+    return r;
 }
 
 int plan_add_devices(struct builder *b, box_error **err)

@@ -43,6 +43,7 @@ static const struct {
     {OP_TARGET, EPERM, BOX_EESCAPE, "mount it elsewhere; the root may have a link there"},
     {OP_TARGET, EACCES, BOX_EPERMISSION,
      "the root directory must belong to the user namespace's root; the layers of an image are mapped by themselves"},
+    {OP_MKNOD, EPERM, BOX_EPERMISSION, "the rules of linux.resources.devices must allow to make it (\"m\")"},
     {OP_RLIMIT, EPERM, BOX_EPERMISSION, "a hard limit can only be raised with CAP_SYS_RESOURCE"},
     {OP_IDS, EINVAL, BOX_ESPEC, "the user or group id is not in the map of the user namespace"},
     {OP_OVERLAY, EINVAL, BOX_ESTART, "layers with mapped ids need Linux 6.15; the kernel's log may say more"},

@@ -308,6 +308,27 @@ static void descriptors_and_binds(void)
 }
 
 /* What the stage itself needs is not taken from it by the limits of the payload. */
+static void default_devices_in_spite_of_rules(void)
+{
+    char text[1024];
+    box_spec *spec = NULL;
+
+    if (geteuid() != 0) {
+        skip("rules for devices are root's");
+        return;
+    }
+    /* What `runc spec` writes, among others. */
+    snprintf(text, sizeof(text), "{\"ociVersion\": \"1.0.2\", \"process\": {\"cwd\": \"/\", \"env\": [\"PATH=/bin\"]}, \"root\": {\"path\": \"%s\"},"
+             "\"mounts\": [{\"destination\": \"/dev\", \"type\": \"tmpfs\", \"source\": \"tmpfs\"}],"
+             "\"linux\": {\"namespaces\": [{\"type\": \"mount\"}], \"devices\": [{\"path\": \"/dev/mem\", \"type\": \"c\", \"major\": 1, \"minor\": 1}],"
+             "\"resources\": {\"devices\": [{\"allow\": false, \"access\": \"rwm\"}]}}}", root_dir);
+    if (!ok(box_spec_parse(text, strlen(text), &spec, NULL) == 0, "a document that denies all devices"))
+        return;
+    struct outcome o = run_shell(spec, "head -c 1 /dev/zero >/dev/null && echo zero; head -c 1 /dev/mem || echo no memory");
+    is_str(o.output, "zero\nno memory\n", "gets those that every container has, and no other");
+    box_spec_free(spec);
+}
+
 static void tight_limits(void)
 {
     box_spec *spec = new_spec();
@@ -648,6 +669,7 @@ int main(void)
     joined_mount_namespace();
     optional_mounts();
     descriptors_and_binds();
+    default_devices_in_spite_of_rules();
     tight_limits();
     sysctl_without_mounts();
     all_hooks();

@@ -3,10 +3,30 @@
 #include <sys/statfs.h>
 #include <sys/sysmacros.h>
 
+#include <libbox/capability.h>
+#include <libbox/seccomp.h>
+
 #include "kernel/idmap.h"
 #include "kernel/mount.h"
 
-/* Both APIs run the same tests. */
+/* From here on this process has a kernel without the new API. */
+static void take_the_new_api_away(void)
+{
+    static const char *const calls[] = {"open_tree", "move_mount", "fsopen",        "fsconfig",
+                                        "fsmount",   "fspick",     "mount_setattr", NULL};
+    box_seccomp *policy = box_seccomp_new(BOX_SECCOMP_ALLOW, 0, NULL);
+
+    cr_assert_eq(box_seccomp_add_rules(policy, BOX_SECCOMP_ERRNO, ENOSYS, calls, NULL, 0, NULL), 0);
+    box_seccomp_filter *filter = box_seccomp_compile(policy, NULL);
+    cr_assert_not_null(filter);
+    box_seccomp_free(policy);
+    cr_assert_eq(box_no_new_privs_set(NULL), 0);
+    cr_assert_eq(box_seccomp_apply(filter, NULL, NULL), 0);
+    box_seccomp_filter_unref(filter);
+    cr_assert_not(box_mount_have_new_api());
+}
+
+/* Both APIs run the same tests; the old one when it is asked for, and when there is no other. */
 #define BOTH_APIS(name)                            \
     static void name(unsigned flags);              \
     Test(mount, name##_by_the_new_api)             \
@@ -22,6 +42,13 @@
         NEED_ROOT();                               \
         private_mounts("/mnt");                    \
         name(BOX_MOUNT_OLD_API);                   \
+    }                                              \
+    Test(mount, name##_without_the_new_api)        \
+    {                                              \
+        NEED_ROOT();                               \
+        private_mounts("/mnt");                    \
+        take_the_new_api_away();                   \
+        name(0);                                   \
     }                                              \
     static void name(unsigned flags)
 
@@ -583,6 +610,15 @@ static void overlay_test(size_t n, unsigned flags, bool writable)
 }
 
 #define OVERLAY(n, writable, what)                               \
+    Test(overlay, of_##n##_##what##_without_the_new_api)         \
+    {                                                            \
+        NEED_ROOT();                                             \
+        int fds = count_fds();                                   \
+        private_mounts("/mnt");                                  \
+        take_the_new_api_away();                                 \
+        check_overlay_of(n, 0, writable);                        \
+        cr_assert_eq(count_fds(), fds);                          \
+    }                                                            \
     Test(overlay, of_##n##_##what)                               \
     {                                                            \
         overlay_test(n, 0, writable);                            \
