@@ -113,6 +113,9 @@ static int read_capabilities(const struct box_json_at *at, void *object, box_err
             r = read_capability(&element, process, mask, err);
         }
     }
+    /* `runc spec` writes ambient capabilities without inheritable ones, which no kernel lets be ambient; runtimes pass over
+     * those. The document keeps them. */
+    process->capabilities.ambient &= process->capabilities.inheritable;
     return r;
 }
 

@@ -318,8 +318,9 @@ static void default_devices_in_spite_of_rules(void)
         return;
     }
     /* What `runc spec` writes, among others. */
-    snprintf(text, sizeof(text), "{\"ociVersion\": \"1.0.2\", \"process\": {\"cwd\": \"/\", \"env\": [\"PATH=/bin\"]}, \"root\": {\"path\": \"%s\"},"
-             "\"mounts\": [{\"destination\": \"/dev\", \"type\": \"tmpfs\", \"source\": \"tmpfs\"}],"
+    snprintf(text, sizeof(text), "{\"ociVersion\": \"1.0.2\", \"process\": {\"cwd\": \"/\", \"env\": [\"PATH=/bin\"],"
+             "\"capabilities\": {\"bounding\": [\"CAP_KILL\"], \"permitted\": [\"CAP_KILL\"], \"effective\": [\"CAP_KILL\"], \"ambient\": [\"CAP_KILL\"]}},"
+             "\"root\": {\"path\": \"%s\"}, \"mounts\": [{\"destination\": \"/dev\", \"type\": \"tmpfs\", \"source\": \"tmpfs\"}],"
              "\"linux\": {\"namespaces\": [{\"type\": \"mount\"}], \"devices\": [{\"path\": \"/dev/mem\", \"type\": \"c\", \"major\": 1, \"minor\": 1}],"
              "\"resources\": {\"devices\": [{\"allow\": false, \"access\": \"rwm\"}]}}}", root_dir);
     if (!ok(box_spec_parse(text, strlen(text), &spec, NULL) == 0, "a document that denies all devices"))
