@@ -122,7 +122,8 @@ BOX_API char *const *box_spec_get_env_vector(const box_spec *spec);
 BOX_API int box_spec_set_cwd(box_spec *spec, const char *path, box_error **err);
 BOX_API const char *box_spec_get_cwd(const box_spec *spec);
 
-/* User and group by number; takes the place of a name set before. process.user. */
+/* User and group by number; takes the place of a name set before, and of the caller's own, who a confined child stays by
+ * default. process.user. */
 BOX_API int box_spec_set_user(box_spec *spec, uid_t uid, gid_t gid, box_error **err);
 /* User, and group after a colon, by name or number: "www-data", "1000:daemon". They are looked up at the
  * start, in the passwd and group files of the root, which also give the groups; on the host's own root, in

@@ -10,14 +10,42 @@
 #include "base/cleanup.h"
 #include "kernel/cgroup_limits.h"
 
+static bool is_device(const char *path, mode_t mode, dev_t device)
+{
+    struct stat st;
+
+    return stat(path, &st) == 0 && (st.st_mode & S_IFMT) == (mode & S_IFMT) && st.st_rdev == device;
+}
+
+/* Where the host has the device that a container is to have under `path`: there, or where the kernel says. */
+static const char *host_path(const char *path, mode_t mode, dev_t device, char *buffer, size_t size)
+{
+    char uevent[80], line[256];
+
+    if (is_device(path, mode, device))
+        return path;
+    snprintf(uevent, sizeof(uevent), "/sys/dev/%s/%u:%u/uevent", S_ISBLK(mode) ? "block" : "char", major(device), minor(device));
+    _fclose_ FILE *f = fopen(uevent, "re");
+    while (f && fgets(line, sizeof(line), f)) {
+        line[strcspn(line, "\n")] = '\0';
+        if (strncmp(line, "DEVNAME=", 8) != 0)
+            continue;
+        snprintf(buffer, size, "/dev/%s", line + 8);
+        return is_device(buffer, mode, device) ? buffer : path;
+    }
+    return path;
+}
+
 static void add_device(struct builder *b, const char *path, mode_t mode, dev_t device, uid_t uid, gid_t gid)
 {
+    char buffer[300];
     bool below_dev = strncmp(path, "/dev/", 5) == 0 && !strchr(path + 5, '/') && b->have_dev;
     bool bind = b->new_user && !S_ISFIFO(mode); /* anybody may make a FIFO, and the host has none to bind */
     uint32_t flags = bind ? DEVICE_BIND : below_dev ? 0 : DEVICE_PATH;
     uint32_t name = builder_string(b, flags ? path : path + 5);
 
-    builder_add(b, NEW_OP(MKNOD, .str = name, .str2 = bind ? builder_string(b, path) : 0, .num = mode,
+    builder_add(b, NEW_OP(MKNOD, .str = name, .str2 = bind ? builder_string(b, host_path(path, mode, device, buffer, sizeof(buffer))) : 0,
+                          .num = mode,
                           .num2 = device, .num3 = uid, .num4 = gid, .flags = flags));
 }
 

@@ -194,7 +194,7 @@ enum stage_host_part {
 #define FORK_PARENT_MONITOR PLAN_OP_FLAG(1) /* the parent stays to record how the process ended */
 #define FORK_INTO_CGROUP    PLAN_OP_FLAG(2) /* the new process is born in SLOT_INTO, when there is one */
 /* OPEN_SOURCE: slot = result, str = path (or slot2: a descriptor), num = open_tree flags; */
-#define SOURCE_OPTIONAL_FILE PLAN_OP_FLAG(0)
+#define SOURCE_BY_NAME PLAN_OP_FLAG(0) /* slot2 belongs to another mount namespace: what has its name here, if it is the same */
 /* NEW_FS: slot = result, str = type, str2 = source, data = pairs "key\0value\0" ("key\0\0" is a flag), num = attrs */
 /* OVERLAY: slot = result, data = paths, the topmost first, each with NUL; str = upper, str2 = work (0: read-only);
  * num = attrs, num2 = size of a scratch upper on tmpfs, num3 and num4 = ids to make it with (OVERLAY_IDMAP) */

@@ -159,10 +159,13 @@ static int add_landlock(struct builder *b, int *slot, box_error **err)
                              "this kernel has no Landlock");
     }
     box_landlock_abi_rights(abi, &fs, &net, &scope, &log);
-    if (!l->best_effort && ((l->fs & ~fs) | (l->net & ~net) | (l->scope & ~scope)))
+    struct box_landlock_loss loss;
+    if (!l->best_effort && box_landlock_would_lose(l, &loss)) {
+        _free_ char *text = box_landlock_loss_text(&loss);
         return box_fail_with(err, &(struct box_fail_info){.code = BOX_EUNSUPPORTED, .subject = "landlock",
                                                           .remedy = "use a newer kernel, or let the ruleset be best effort"},
-                             "Landlock ABI %d of this kernel lacks rights that the ruleset handles", abi);
+                             "this kernel cannot govern all that the ruleset handles: %s", text ? text : "");
+    }
     uint64_t attr[3] = {l->fs & fs, l->net & net, l->scope & scope};
     if (!attr[0] && !attr[1] && !attr[2]) /* a ruleset that governs nothing restricts nothing */
         return 0;
@@ -230,7 +233,7 @@ static bool keeps_ids(const struct builder *b)
     const struct spec_user *u = &b->spec->process.user;
 
     return b->spec->root.kind == SPEC_ROOT_HOST && !b->options->join && !b->spec->namespaces[SPEC_NS_USER].present &&
-           u->uid == geteuid() && u->gid == getegid() && !u->n_additional_gids;
+           (u->keep || (u->uid == geteuid() && u->gid == getegid())) && !u->n_additional_gids;
 }
 
 static void add_ids(struct builder *b)

@@ -65,9 +65,19 @@ static unsigned clone_flags(const struct box_mount_options *o)
 /* The operation that opens a bind's source into a slot of its own; done early or in its turn. */
 static int add_source(struct builder *b, const struct spec_mount *m, const struct box_mount_options *o)
 {
-    if (m->source_fd >= 0)
+    if (m->source_fd >= 0 && b->privileged)
         return builder_host_clone(b, m->source_fd, clone_flags(o) | AT_EMPTY_PATH);
     int slot = builder_slot(b);
+    if (m->source_fd >= 0) { /* an ordinary user has no right to clone mounts but in a namespace of his own */
+        int own = fcntl(m->source_fd, F_DUPFD_CLOEXEC, 3);
+        if (own < 0) {
+            b->failed = BOX_ENOMEM;
+            return slot;
+        }
+        builder_add(b, NEW_OP(OPEN_SOURCE, .slot = slot, .slot2 = builder_hold(b, own), .num = clone_flags(o),
+                              .flags = optional(m) | SOURCE_BY_NAME));
+        return slot;
+    }
     uint32_t source = builder_string(b, m->source);
     builder_add(b, NEW_OP(OPEN_SOURCE, .slot = slot, .str = source, .num = clone_flags(o), .flags = optional(m)));
     return slot;

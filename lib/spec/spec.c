@@ -89,6 +89,7 @@ box_spec *box_spec_new_confined(void)
     spec->root.kind = SPEC_ROOT_HOST;
     spec->default_devices = false;
     spec->has_process = true;
+    spec->process.user.keep = true;
     spec->process.no_new_privileges = true;
     /* The child keeps the caller's capabilities, so the filter may not be narrower than they are worth to a
      * container: it is the one that goes with the default set. */

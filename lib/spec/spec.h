@@ -46,6 +46,7 @@ struct spec_user {
     size_t n_additional_gids;
     bool has_umask;
     uint32_t umask;
+    bool keep;  /* whoever the caller is, where there is no user namespace: a confined child; uid and gid are 0 then */
     char *name; /* "user[:group]" still to be looked up in the root's own passwd and group files, or NULL */
 };
 

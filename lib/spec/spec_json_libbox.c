@@ -419,6 +419,7 @@ static int write_default_devices(json_object *parent, const char *name, const vo
 static const struct spec_json_field libbox_fields[] = {
     J_CUSTOM("root", read_root, write_root),
     J_CUSTOM("user", read_user, write_user),
+    J_BOOL("keepUser", S, process.user.keep),
     J_BOOL("init", S, init),
     J_CUSTOM("newKeyring", read_keyring, write_keyring),
     J_CUSTOM("defaultDevices", read_default_devices, write_default_devices),

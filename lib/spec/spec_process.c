@@ -3,6 +3,7 @@
 #include "spec/spec_util.h"
 
 #include <string.h>
+#include <unistd.h>
 
 enum { MAX_GROUPS = 65536 }; /* NGROUPS_MAX of the kernel */
 
@@ -160,6 +161,7 @@ int box_spec_set_user(box_spec *spec, uid_t uid, gid_t gid, box_error **err)
         return r;
     free(spec->process.user.name);
     spec->process.user.name = NULL;
+    spec->process.user.keep = false;
     spec->process.user.uid = uid;
     spec->process.user.gid = gid;
     spec->has_process = true;
@@ -174,6 +176,8 @@ int box_spec_set_user_name(box_spec *spec, const char *name, box_error **err)
         return box_fail_with(err, &(struct box_fail_info){.code = BOX_EINVAL, .subject = name},
                              "user: expected NAME or NAME:GROUP");
     r = spec_string_set(&spec->process.user.name, name, err);
+    if (r == 0)
+        spec->process.user.keep = false;
     if (r == 0)
         spec->has_process = true;
     return r;
@@ -230,10 +234,13 @@ int box_spec_set_umask(box_spec *spec, mode_t mask, box_error **err)
 
 void box_spec_get_user(const box_spec *spec, uid_t *uid, gid_t *gid)
 {
+    const struct spec_user *user = &spec->process.user;
+    bool keep = user->keep && !spec->namespaces[SPEC_NS_USER].present;
+
     if (uid)
-        *uid = spec->process.user.uid;
+        *uid = keep ? geteuid() : user->uid;
     if (gid)
-        *gid = spec->process.user.gid;
+        *gid = keep ? getegid() : user->gid;
 }
 
 const char *box_spec_get_user_name(const box_spec *spec)

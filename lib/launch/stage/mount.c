@@ -148,8 +148,38 @@ static int is_fs(struct stage *s, int fd, long magic)
     return (long)fs.f_type == magic;
 }
 
+static void fd_path(char *buffer, size_t size, int fd, const char *below)
+{
+    buffer[0] = 0;
+    stage_append(buffer, size, "/proc/self/fd/");
+    stage_append_number(buffer, size, fd);
+    stage_append(buffer, size, below);
+}
+
+/* A descriptor of the host's mount namespace cannot be cloned in another. What lies under its name in this one, a copy of
+ * that, can; it has to be the same file, so that nothing which was put under that name meanwhile is taken for it. */
+static int open_by_name(struct stage *s, const struct plan_op *op)
+{
+    static char name[4096];
+    char link[48];
+    struct stat given, found;
+    int dir = stage_slot(s, op->slot2);
+
+    fd_path(link, sizeof(link), dir, "");
+    long n = STAGE_TRY(s, readlinkat, AT_FDCWD, link, name, sizeof(name) - 1);
+    name[n] = 0;
+    s->subject = name;
+    int fd = STAGE_DO(stage_open_tree(s, AT_FDCWD, name, (unsigned)op->num & ~(unsigned)AT_EMPTY_PATH));
+    STAGE_TRY(s, newfstatat, dir, "", &given, AT_EMPTY_PATH);
+    STAGE_TRY(s, newfstatat, fd, "", &found, AT_EMPTY_PATH);
+    s->call = "the same file";
+    return given.st_dev == found.st_dev && given.st_ino == found.st_ino ? fd : -EXDEV;
+}
+
 STAGE_OP(OPEN_SOURCE)
 {
+    if (op->flags & SOURCE_BY_NAME)
+        return stage_set_slot(s, op->slot, STAGE_DO(open_by_name(s, op)));
     int dir = op->slot2 ? stage_slot(s, op->slot2) : AT_FDCWD;
     const char *path = op->str ? stage_string(s, op->str) : "";
 
@@ -173,14 +203,6 @@ static int open_path(struct stage *s, int dir, const char *path)
 {
     s->subject = path;
     return (int)STAGE_TRY(s, openat, dir, path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-}
-
-static void fd_path(char *buffer, size_t size, int fd, const char *below)
-{
-    buffer[0] = 0;
-    stage_append(buffer, size, "/proc/self/fd/");
-    stage_append_number(buffer, size, fd);
-    stage_append(buffer, size, below);
 }
 
 /* A tmpfs with an upper and a work directory in it. It has to be attached for the kernel to take it as an upper (before
