@@ -148,6 +148,8 @@ BOX_API int box_container_exec(box_container *container, const box_spec *process
 BOX_API int box_container_fd(const box_container *container);
 /* Waits until it has ended, whoever started it, or `timeout_ms` have passed (-1: no limit): BOX_ETIMEOUT then. */
 BOX_API int box_container_wait(box_container *container, int timeout_ms, box_error **err);
+/* As above, but when the time is up all of it is killed, and its ending is BOX_ENDING_DEADLINE, for whoever asks. */
+BOX_API int box_container_wait_or_kill(box_container *container, int timeout_ms, box_error **err);
 /* Sends a signal to its first process. BOX_ESTATE when it does not run. */
 BOX_API int box_container_signal(box_container *container, int signal, box_error **err);
 /* Asks it to end by `signal` (0: the image's stop signal, or SIGTERM), and kills all of it `grace_ms` later if it has

@@ -40,6 +40,7 @@ struct run_state {
     int64_t started;
     char *cgroup; /* box_cgroup_location(), or NULL */
     uint64_t oom_before;
+    bool deadline; /* its time was up, and it was killed for that or is about to be */
 };
 
 struct box_container {

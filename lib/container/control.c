@@ -167,6 +167,23 @@ int container_require_running(box_container *c, box_error **err)
     return 0;
 }
 
+static int kill_all(box_container *c, box_error **err)
+{
+    struct box_cgroup *cgroup = container_cgroup(c);
+
+    if (cgroup)
+        box_cgroup_kill(cgroup, SIGKILL, NULL);
+    int r = box_pidfd_signal(c->pidfd, SIGKILL, err);
+    if (r == BOX_ENOTFOUND) {
+        if (err) {
+            box_error_free(*err);
+            *err = NULL;
+        }
+        return 0;
+    }
+    return r;
+}
+
 /* ---- waiting ------------------------------------------------------------------------------------------------------- */
 
 int box_container_wait(box_container *c, int timeout_ms, box_error **err)
@@ -186,6 +203,35 @@ int box_container_wait(box_container *c, int timeout_ms, box_error **err)
             r = box_container_refresh(c, err);
     }
     return r;
+}
+
+/* Written down first: whoever sees the end before this program does then knows why. */
+static int note_deadline(box_container *c, box_error **err)
+{
+    _close_ int lock = container_lock(c, err);
+    int r = lock < 0 ? lock : container_load_run(c, err);
+
+    if (r < 0 || !c->run.present)
+        return r;
+    c->run.deadline = true;
+    return container_save_run(c, err);
+}
+
+int box_container_wait_or_kill(box_container *c, int timeout_ms, box_error **err)
+{
+    int r = box_container_wait(c, timeout_ms, err);
+
+    if (r != BOX_ETIMEOUT)
+        return r;
+    if (err) {
+        box_error_free(*err);
+        *err = NULL;
+    }
+    if ((r = note_deadline(c, err)) < 0)
+        return r;
+    if (c->run.present && (r = kill_all(c, err)) < 0)
+        return r;
+    return box_container_wait(c, -1, err);
 }
 
 int box_container_signal(box_container *c, int signal, box_error **err)
@@ -219,23 +265,6 @@ static int stop_signal_of(const box_container *c)
     int n = c->stop_signal ? container_signal_number(c->stop_signal) : -1;
 
     return n > 0 ? n : SIGTERM;
-}
-
-static int kill_all(box_container *c, box_error **err)
-{
-    struct box_cgroup *cgroup = container_cgroup(c);
-
-    if (cgroup)
-        box_cgroup_kill(cgroup, SIGKILL, NULL);
-    int r = box_pidfd_signal(c->pidfd, SIGKILL, err);
-    if (r == BOX_ENOTFOUND) {
-        if (err) {
-            box_error_free(*err);
-            *err = NULL;
-        }
-        return 0;
-    }
-    return r;
 }
 
 int box_container_stop(box_container *c, int signal, int grace_ms, box_error **err)

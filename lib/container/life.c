@@ -272,6 +272,12 @@ int container_finish(box_container *c, box_error **err)
         return 0;
     c->last_started = c->run.started;
     learn_ending(c);
+    if (c->run.deadline && c->ending.kind == BOX_ENDING_SIGNAL && c->ending.signal == SIGKILL) {
+        struct box_ending e = c->ending;
+        e.kind = BOX_ENDING_DEADLINE;
+        e.text = "killed: its deadline passed";
+        container_set_ending(c, &e);
+    }
     container_read_name(c);
     int down = take_cgroup_down(c);
     r = container_save_meta(c, c->dir, err);

@@ -237,6 +237,7 @@ int container_save_run(box_container *c, box_error **err)
         (r = box_json_put_u64(doc, "monitorStartTime", c->run.monitor_start_time, err)) < 0 ||
         (r = box_json_put_i64(doc, "started", c->run.started, err)) < 0 ||
         (r = box_json_put_u64(doc, "oomBefore", c->run.oom_before, err)) < 0 ||
+        (r = box_json_put_bool(doc, "deadline", c->run.deadline, err)) < 0 ||
         (r = put_text(doc, "cgroup", c->run.cgroup, err)) < 0)
         return r;
     _close_ int dir = container_run_dir(c, err);
@@ -262,6 +263,7 @@ static int read_run(box_container *c, json_object *doc, box_error **err)
         (r = box_json_get_u64(&at, "monitorStartTime", BOX_JSON_OPTIONAL, 0, INT64_MAX, &run->monitor_start_time, err)) < 0 ||
         (r = box_json_get_i64(&at, "started", BOX_JSON_REQUIRED, 0, INT64_MAX, &run->started, err)) < 0 ||
         (r = box_json_get_u64(&at, "oomBefore", BOX_JSON_OPTIONAL, 0, INT64_MAX, &run->oom_before, err)) < 0 ||
+        (r = box_json_get_bool(&at, "deadline", BOX_JSON_OPTIONAL, &run->deadline, err)) < 0 ||
         (r = get_copy(&at, "cgroup", &run->cgroup, err)) < 0)
         return r;
     run->pid = (pid_t)pid;

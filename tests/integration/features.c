@@ -304,6 +304,45 @@ static void let_go(void)
     box_spec_free(spec);
 }
 
+/* ---- containers ---------------------------------------------------------------------------------------------------------- */
+
+static void containers(void)
+{
+    char *const args[] = {"/bin/sleep", "100", NULL};
+    char *const hook[] = {"sh", "-c", NULL, NULL}, *argv[4];
+    box_spec *spec = new_spec();
+    box_store *store = NULL;
+    box_container *c = NULL, *again = NULL;
+    box_error *err = NULL;
+    char root[600], run[600], command[700];
+
+    snprintf(root, sizeof(root), "%s/store", scratch);
+    snprintf(run, sizeof(run), "%s/run", scratch);
+    snprintf(command, sizeof(command), "cat >%s/stopped", scratch);
+    memcpy(argv, hook, sizeof(hook));
+    argv[2] = command;
+    char *const env[] = {"PATH=/bin:/usr/bin", NULL};
+    box_spec_set_args(spec, args, NULL);
+    box_spec_add_hook(spec, BOX_SPEC_HOOK_POSTSTOP, "/bin/sh", argv, env, 5, NULL);
+    if (box_store_open(root, run, 0, &store, &err) < 0 ||
+        box_container_create(store, "late", NULL, spec, 0, &c, &err) < 0 || box_container_start_detached(c, &err) < 0) {
+        ok(false, "a detached container: %s", box_error_message(err));
+        return;
+    }
+    is_int(box_container_wait(c, 50, NULL), BOX_ETIMEOUT, "a wait for a container ends at its time");
+    is_int(box_container_wait_or_kill(c, 50, &err), 0, "or it is killed then");
+    is_int(box_container_ending(c)->kind, BOX_ENDING_DEADLINE, "and its ending says why");
+    if (box_container_open(store, "late", &again, NULL) == 0)
+        is_str(box_container_ending(again)->text, "killed: its deadline passed", "to whoever opens it");
+    const char *state = get(path_in("stopped"));
+    ok(strstr(state, "\"status\":\"stopped\"") && strstr(state, box_container_id(c)), "its poststop hook ran: %s", state);
+    is_int(box_container_remove(c, 0, NULL), 0, "it is removed");
+    box_container_free(again);
+    box_container_free(c);
+    box_store_free(store);
+    box_spec_free(spec);
+}
+
 int main(void)
 {
     const char *tmp = getenv("BOX_TMP");
@@ -324,5 +363,6 @@ int main(void)
     resized_terminal();
     core_dumped();
     let_go();
+    containers();
     return done_testing();
 }
