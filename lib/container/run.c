@@ -326,5 +326,12 @@ int box_container_exec(box_container *c, const box_spec *process, const box_stdi
     options.join_pidfd = c->pidfd;
     options.join_user_fd = link;
     options.cgroup = container_cgroup(c);
-    return box_plan_start_with(plan, &options, started, err);
+    if ((r = box_plan_start_with(plan, &options, started, err)) < 0)
+        return r;
+    /* The process may outlive this object: whether it was killed for want of memory is asked by a handle of its own. */
+    box_process *p = *started;
+    p->joined = true;
+    p->cgroup = c->run.cgroup ? box_cgroup_open(NULL, c->run.cgroup, NULL) : NULL;
+    p->borrowed = p->cgroup;
+    return 0;
 }

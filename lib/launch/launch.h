@@ -49,6 +49,7 @@ struct box_process {
     pid_t pid;
     int pidfd;
     pid_t monitor;
+    int waiter; /* pidfd of the stage whose child it is, where that is not us; or -1 */
     int streams[3];
     int pty;
     int report; /* an init tells here how the payload ended; -1: none */
@@ -60,9 +61,10 @@ struct box_process {
     const char *violation; /* the system call that the filter killed for */
     struct box_cgroup *cgroup; /* its own, or NULL */
     struct box_cgroup *borrowed;
+    bool joined; /* `cgroup` is a handle of its own on a cgroup that is not */
     uint64_t oom_before;
     uint32_t applied;
-    bool child;    /* ours to reap */
+    bool child;    /* ours to reap: its waiter, when it has one */
     bool killed_by_deadline;
     bool detached;
     bool pid_namespace;
@@ -76,6 +78,11 @@ struct start_streams {
     bool borrowed[3], null[3];
     int host[3];
 };
+/* What becomes readable when the process has ended and its status can be had. */
+static inline int process_end_fd(const box_process *p)
+{
+    return p->waiter >= 0 ? p->waiter : p->pidfd;
+}
 int stdio_open(const box_stdio *io, bool terminal, struct start_streams *streams, box_error **err);
 void stdio_close_stage(struct start_streams *streams);
 void stdio_close_all(struct start_streams *streams);

@@ -142,6 +142,9 @@ static int add_namespaces(struct builder *b, box_error **err)
     }
     if (b->options->monitor) /* one step away from the host, whose child it shall not be */
         builder_add(b, NEW_OP(FORK, .num2 = 1));
+    plan->waits = !b->options->monitor && plan_joined_namespace(spec, SPEC_NS_PID);
+    if (plan->waits)
+        builder_add(b, NEW_OP(FORK, .flags = FORK_PARENT_WAITS));
     int r = b->prepare ? plan_add_sources(b, err) : 0;
     if (r < 0)
         return r;
@@ -165,11 +168,14 @@ static int add_join(struct builder *b, box_error **err)
     uint32_t flags = b->options->join;
 
     b->plan->forks = true;
-    b->plan->clone_into = true;
+    b->plan->waits = flags & CLONE_NEWPID;
+    b->plan->clone_into = !b->plan->waits;
     builder_add(b, NEW_OP(SETSID, .num = !b->spec->process.terminal));
     int r = plan_add_affinity(b, b->spec->process.cpus_initial, "initial", err);
     if (r < 0)
         return r;
+    if (b->plan->waits) /* the waiter stays outside of all that is joined */
+        builder_add(b, NEW_OP(FORK, .flags = FORK_PARENT_WAITS | FORK_INTO_CGROUP));
     builder_add(b, NEW_OP(CGROUP, .applied = APPLIES(CGROUP)));
     builder_add(b, NEW_OP(NONDUMPABLE));
     builder_add(b, NEW_OP(SETNS, .slot = SLOT_JOIN, .num = flags, .applied = APPLIES(NAMESPACES)));

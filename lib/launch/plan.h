@@ -37,6 +37,7 @@ struct box_plan {
     bool forks;           /* the stage goes on as a child of its own */
     bool hold;            /* the stage waits for a go before the payload */
     bool monitor;         /* under a monitor; implies forks */
+    bool waits;           /* the first stage stays, as the parent of the process; implies forks */
     bool maps;            /* an id map is to be written */
     bool init;
     bool terminal;

@@ -193,6 +193,7 @@ enum stage_host_part {
 #define FORK_PARENT_EXITS   PLAN_OP_FLAG(0) /* the new process becomes the host's child (CLONE_PARENT) */
 #define FORK_PARENT_MONITOR PLAN_OP_FLAG(1) /* the parent stays to record how the process ended */
 #define FORK_INTO_CGROUP    PLAN_OP_FLAG(2) /* the new process is born in SLOT_INTO, when there is one */
+#define FORK_PARENT_WAITS   PLAN_OP_FLAG(3) /* the parent stays as that of all that follow, and reports as an init does */
 /* OPEN_SOURCE: slot = result, str = path (or slot2: a descriptor), num = open_tree flags; */
 #define SOURCE_BY_NAME PLAN_OP_FLAG(0) /* slot2 belongs to another mount namespace: what has its name here, if it is the same */
 /* NEW_FS: slot = result, str = type, str2 = source, data = pairs "key\0value\0" ("key\0\0" is a flag), num = attrs */

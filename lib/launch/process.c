@@ -25,6 +25,8 @@
 #include "base/cleanup.h"
 #include "launch/hooks.h"
 
+#define COLLECT_MS 2000 /* how long to wait for a killed process that somebody traces */
+
 pid_t box_process_pid(const box_process *p)
 {
     return p->pid;
@@ -42,7 +44,7 @@ int box_process_pidfd(const box_process *p)
 
 int box_process_fd(const box_process *p)
 {
-    return p->poll_fd >= 0 ? p->poll_fd : p->pidfd;
+    return p->poll_fd >= 0 ? p->poll_fd : process_end_fd(p);
 }
 
 int box_process_stream_fd(const box_process *p, int fd)
@@ -240,14 +242,28 @@ static int poll_once(int fd, int timeout_ms)
     return poll(&poll_fd, 1, timeout_ms);
 }
 
+/* The one that was waiting for it has ended, and has told how it ended; unless it was killed. */
+static bool leave_waiter(box_process *p)
+{
+    close(p->waiter);
+    p->waiter = -1;
+    p->child = false;
+    if (take_report(p))
+        return true;
+    if (poll_once(p->pidfd, 0) <= 0)
+        return false;
+    end_without_status(p);
+    return true;
+}
+
 /* A process that a debugger holds is over, and yet not ours to reap before the debugger has seen it. */
 static bool held_by_debugger(const siginfo_t *info)
 {
     return info->si_pid == 0;
 }
 
-/* False: it is to be asked again. `options`: WNOHANG, or 0 to wait. */
-static bool collect(box_process *p, int options)
+/* False: it is to be asked again. */
+static bool collect(box_process *p)
 {
     siginfo_t info = {0};
     struct rusage usage;
@@ -258,14 +274,16 @@ static bool collect(box_process *p, int options)
     }
     long r;
     do
-        r = syscall(SYS_waitid, 3 /* P_PIDFD */, p->pidfd, &info, WEXITED | options | __WALL, &usage);
+        r = syscall(SYS_waitid, 3 /* P_PIDFD */, process_end_fd(p), &info, WEXITED | WNOHANG | __WALL, &usage);
     while (r < 0 && errno == EINTR);
+    if (r == 0 && held_by_debugger(&info))
+        return false;
+    if (p->waiter >= 0)
+        return leave_waiter(p);
     if (r < 0) {
         end_without_status(p);
         return true;
     }
-    if (held_by_debugger(&info))
-        return false;
     p->child = false;
     take_usage(p, &usage);
     if (!take_report(p))
@@ -296,9 +314,7 @@ int box_process_dispatch(box_process *p, box_error **err)
         return 1;
     if (p->notify && poll_once(box_seccomp_notify_fd(p->notify), 0) > 0)
         take_notice(p);
-    if (poll_once(p->pidfd, 0) <= 0)
-        return 0;
-    return collect(p, WNOHANG);
+    return poll_once(process_end_fd(p), 0) > 0 && collect(p);
 }
 
 static int64_t now_ms(void)
@@ -329,7 +345,7 @@ int box_process_wait(box_process *p, int timeout_ms, box_error **err)
             return r < 0 ? r : 0;
         if (timeout_ms >= 0 && left == 0)
             return box_fail(err, BOX_ETIMEOUT, "the process has not ended after %d ms", timeout_ms);
-        if (n > 0 && poll_once(p->pidfd, 0) > 0) /* held by a debugger: poll(2) would not sleep */
+        if (n > 0 && poll_once(process_end_fd(p), 0) > 0) /* held by a debugger: poll(2) would not sleep */
             poll_once(-1, 1);
     }
 }
@@ -345,11 +361,28 @@ int box_process_wait_or_kill(box_process *p, int timeout_ms, box_error **err)
     return r < 0 && r != BOX_ENOTFOUND ? r : box_process_wait(p, -1, err);
 }
 
+/* After the kill. Who is traced is not to be had before its tracer lets go: that is not waited for without end. */
+static void collect_killed(box_process *p)
+{
+    bool ended = false;
+
+    box_pidfd_signal(p->pidfd, SIGKILL, NULL);
+    poll_once(p->pidfd, -1);
+    for (int ms = 0; ms < COLLECT_MS && !collect(p); ms++) {
+        if (ms == COLLECT_MS / 2 && p->waiter >= 0)
+            box_pidfd_signal(p->waiter, SIGKILL, NULL);
+        bool held = ended; /* it was there to be collected, and could not be */
+        ended = poll_once(process_end_fd(p), 1) > 0;
+        if (held && ended)
+            poll_once(-1, 1);
+    }
+}
+
 static void destroy_cgroup(box_process *p)
 {
     if (!p->cgroup)
         return;
-    if (!p->detached) {
+    if (!p->detached && !p->joined) {
         box_cgroup_kill(p->cgroup, SIGKILL, NULL);
         box_cgroup_destroy(p->cgroup, 2000, NULL);
     }
@@ -361,9 +394,7 @@ void box_process_free(box_process *p)
     if (!p)
         return;
     if (p->ending.kind == BOX_ENDING_NONE && p->pidfd >= 0 && !p->detached) {
-        box_pidfd_signal(p->pidfd, SIGKILL, NULL);
-        poll_once(p->pidfd, -1);
-        collect(p, 0);
+        collect_killed(p);
     }
     destroy_cgroup(p);
     box_seccomp_notify_free(p->notify);
@@ -371,7 +402,8 @@ void box_process_free(box_process *p)
     if (p->hooks && !p->detached)
         hooks_run_all(p->hooks, SPEC_HOOK_POSTSTOP, &(struct hook_state){.status = "stopped", .pid = p->pid});
     box_spec_free(p->hooks);
-    const int fds[] = {p->listener, p->pidfd, p->pty, p->report, p->poll_fd, p->streams[0], p->streams[1], p->streams[2]};
+    const int fds[] = {p->listener,   p->pidfd,      p->waiter,    p->pty, p->report, p->poll_fd, p->streams[0],
+                       p->streams[1], p->streams[2]};
     for (size_t i = 0; i < BOX_ARRAY(fds); i++)
         if (fds[i] >= 0)
             close(fds[i]);

@@ -54,6 +54,7 @@ struct start {
     int *clones;
     size_t n_clones;
     bool ready;
+    bool forked; /* the stage has told as what process it goes on */
     struct child *child;
     char *argument;
     char *stack;
@@ -237,8 +238,8 @@ static int give_supervision(struct start *s, box_error **err)
 {
     int ends[2], r = 0;
 
-    if (s->plan->init && !s->plan->monitor) {
-        if (pipe2(ends, O_CLOEXEC) < 0)
+    if ((s->plan->init || s->plan->waits) && !s->plan->monitor) {
+        if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0)
             return box_fail_sys(err, "pipe2", NULL, "make the init's report");
         s->process->report = ends[0];
         s->report_stage = ends[1];
@@ -374,8 +375,13 @@ static int forked(struct start *s, const struct stage_message *m, int fd, box_er
 
     if (fd < 0)
         return box_fail(err, BOX_ESTART, "start: the stage sent no pidfd");
-    reap(p);
-    close(p->pidfd);
+    if (s->plan->waits) { /* it stays, and tells how the process ended */
+        p->waiter = p->pidfd;
+    } else {
+        reap(p);
+        close(p->pidfd);
+    }
+    s->forked = true;
     p->pidfd = fd;
     p->pid = (pid_t)m->value;
     p->monitor = s->plan->monitor ? (pid_t)m->pad : 0;
@@ -563,7 +569,7 @@ static int follow(struct start *s, box_error **err)
     for (;;) {
         serve_stage(s);
         ssize_t n = receive(s->socket, &m, &fd);
-        if (n == 0 && s->ready)
+        if (n == 0 && s->ready && s->forked == s->plan->forks)
             return 0;
         if (n == 0)
             return ended_early(s, err);
@@ -583,7 +589,7 @@ static int set_up_poll(box_process *p, box_error **err)
         return 0;
     p->poll_fd = epoll_create1(EPOLL_CLOEXEC);
     struct epoll_event event = {.events = EPOLLIN};
-    if (p->poll_fd < 0 || epoll_ctl(p->poll_fd, EPOLL_CTL_ADD, p->pidfd, &event) < 0 ||
+    if (p->poll_fd < 0 || epoll_ctl(p->poll_fd, EPOLL_CTL_ADD, process_end_fd(p), &event) < 0 ||
         epoll_ctl(p->poll_fd, EPOLL_CTL_ADD, box_seccomp_notify_fd(p->notify), &event) < 0)
         return box_fail_sys(err, "epoll_create1", NULL, "watch the seccomp listener");
     return 0;
@@ -647,7 +653,7 @@ int box_plan_start_with(const box_plan *plan, const struct start_options *option
     s->child = (struct child *)(s + 1);
     s->stack = (char *)(((uintptr_t)(s->child + 1) + 63) & ~(uintptr_t)63);
     s->hook_state = p->listener = -1;
-    p->pidfd = p->pty = p->report = p->poll_fd = -1;
+    p->pidfd = p->waiter = p->pty = p->report = p->poll_fd = -1;
     p->streams[0] = p->streams[1] = p->streams[2] = -1;
     p->pid_namespace = plan->clone_flags & CLONE_NEWPID;
     s->plan = plan;

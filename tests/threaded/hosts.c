@@ -217,6 +217,52 @@ static void short_ones(void)
     box_store_free(store);
 }
 
+/* ---- what was started in a container and is not waited for ----------------------------------------------------------- */
+
+/* The kernel lets the first process of a pid namespace end only when all others have been waited for: a program that
+ * stops a container before it looks after what it has started there must not wait for itself. */
+static void unwaited(void)
+{
+    static const char *const words[] = {"wait", "5"};
+    box_store *store = open_store();
+    int wrong = 0, endings = 0;
+
+    for (int i = 0; i < 2; i++) {
+        box_spec *spec = NULL;
+        box_process *process = NULL;
+        box_container *c = NULL;
+        box_error *err = NULL;
+        char *args[] = {"/payload", (char *)words[i], NULL}, name[16];
+        snprintf(name, sizeof(name), "unwaited%d", i);
+        int r = make(store, name, "wait", 0, &c, &err);
+        if (r >= 0)
+            r = i ? box_container_start(c, NULL, &err) : box_container_start_detached(c, &err);
+        if (r >= 0)
+            r = box_container_exec_spec(c, &spec, &err);
+        if (r >= 0)
+            r = box_spec_set_args(spec, args, &err);
+        if (r >= 0)
+            r = box_container_exec(c, spec, NULL, &process, &err);
+        if (r >= 0)
+            r = box_container_stop(c, SIGKILL, 0, &err);
+        if (r >= 0)
+            r = box_container_remove(c, BOX_CONTAINER_FORCE, &err);
+        if (r >= 0)
+            r = box_process_wait(process, 20000, &err);
+        if (r < 0)
+            wrong++, complain(name, r, &err);
+        const box_ending *e = r >= 0 ? box_process_ending(process) : NULL;
+        /* the second may be killed before it ends by itself */
+        endings += e && ((e->kind == BOX_ENDING_SIGNAL && e->signal == SIGKILL) || (i && e->kind == BOX_ENDING_EXIT && e->code == 5));
+        box_process_free(process);
+        box_container_free(c);
+        box_spec_free(spec);
+    }
+    is_int(wrong, 0, "a container is stopped and removed by who has not waited yet for what it started in it");
+    is_int(endings, 2, "and how that ended is known afterwards");
+    box_store_free(store);
+}
+
 /* ---- racing for the same names ------------------------------------------------------------------------------------- */
 
 /* Makes, starts, stops and removes containers of names that all the others want too. 0: every failure was one that is
@@ -308,6 +354,7 @@ int main(void)
             one_busy_host(kind, flags);
     a_start_in_between();
     short_ones();
+    unwaited();
     same_names();
     struct census after = take_census(&scene);
     ok(after.fds == before.fds && after.children == before.children && after.cgroups == before.cgroups,

@@ -107,8 +107,13 @@ STAGE_OP(FORK)
         args.cgroup = (uint64_t)into;
     }
     long pid = STAGE_TRY(s, clone3, &args, sizeof(args));
-    if (pid == 0)
+    if (pid == 0) {
+        if (into >= 0) /* a directory: not to be held on to (CVE-2016-9962) */
+            stage_close_slot(s, SLOT_INTO);
         return 0;
+    }
+    if (op->flags & FORK_PARENT_WAITS)
+        stage_run_waiter(s);
 
     struct stage_message m = {.kind = STAGE_FORKED, .value = pid, .pad = (uint32_t)box_sys(getpid)};
     if (op->num2) /* the step to the monitor itself: the host need not know of it */

@@ -63,9 +63,10 @@ int stage_new_fs(struct stage *s, const char *type, const char *source, const ch
 int stage_setattr(struct stage *s, int fd, const char *path, unsigned flags, uint64_t set, uint64_t clear,
                   uint64_t propagation, int userns);
 
-/* supervise.c: neither returns */
+/* supervise.c: none returns */
 void stage_run_init(struct stage *s, int child) __attribute__((noreturn));
 void stage_run_monitor(struct stage *s, int child) __attribute__((noreturn));
+void stage_run_waiter(struct stage *s) __attribute__((noreturn));
 
 #define STAGE_OP(name) int stage_op_##name(struct stage *s, const struct plan_op *op)
 #define X(name, text) STAGE_OP(name);

@@ -1,4 +1,5 @@
-/* The two lives that a stage may go on to have: the init of a container, and the monitor beside one.
+/* The lives that a stage may go on to have: the init of a container, the monitor beside one, and the parent of what was
+ * started in one.
  *
  * The init is the container's first process: it reaps what is left to it, hands signals on to the payload, and ends as
  * the payload did. The monitor belongs to the host's side: it is the parent of a detached container's first process,
@@ -79,6 +80,29 @@ void stage_run_init(struct stage *s, int child)
             box_sys(kill, child, sig);
         }
     }
+}
+
+/* The parent of a process that is sent into another's pid namespace. The first process of that namespace cannot end
+ * before all others in it have been waited for, so whose children they are must do nothing but wait: a host program may
+ * be waiting for the very container that this one keeps from ending. It is outside of all that is joined, the cgroup
+ * too. Two children come to it: the stage that joins, and, from that one, the process itself, which ends last. */
+void stage_run_waiter(struct stage *s)
+{
+    int report = stage_slot(s, SLOT_REPORT), status = 0, last = 125 << 8;
+    struct rusage usage = {0}, now;
+    long pid;
+
+    stage_name("box-waiter");
+    stage_close_others(report, -1, -1);
+    while ((pid = box_sys(wait4, -1, &status, WALL_, &now)) > 0 || pid == -EINTR) {
+        if (pid <= 0)
+            continue;
+        last = status;
+        usage = now;
+    }
+    struct ending ending = make_ending(last, &usage);
+    box_sys(write, report, &ending, sizeof(ending));
+    stage_exit(exit_code(last));
 }
 
 /* num as of SETSID */
