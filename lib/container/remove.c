@@ -9,6 +9,8 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <libbox/pidfd.h>
@@ -16,6 +18,7 @@
 #include "base/strings.h"
 
 #define ORPHAN_WAIT_MS 2000
+#define TEMPORARY_AGE  60 /* seconds after which a temporary file of the run directory is nobody's */
 
 static int containers_of(const box_container *c, box_error **err)
 {
@@ -111,6 +114,8 @@ static size_t sweep_names(int all)
         close(fd);
     while (d && (e = readdir(d))) {
         _free_ char *id = NULL;
+        if (box_file_is_temporary(e->d_name)) /* who writes names holds the lock of the whole */
+            n += unlinkat(dirfd(d), e->d_name, 0) == 0;
         if (e->d_name[0] == '.' || box_file_read(dirfd(d), e->d_name, 256, &id, NULL, NULL) < 0)
             continue;
         if (faccessat(all, id, F_OK, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT && unlinkat(dirfd(d), e->d_name, 0) == 0)
@@ -172,6 +177,16 @@ static size_t sweep_host_lock(int dir, const char *name)
     return 1;
 }
 
+/* Half of a run file: whoever writes one needs it for some microseconds. */
+static size_t sweep_temporary(int dir, const char *name)
+{
+    struct stat st;
+
+    if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0 || st.st_mtime > time(NULL) - TEMPORARY_AGE)
+        return 0;
+    return unlinkat(dir, name, 0) == 0 ? 1 : 0;
+}
+
 /* Only what has a run file may have to be finished. */
 static size_t sweep_runs(struct box_store *store)
 {
@@ -182,6 +197,8 @@ static size_t sweep_runs(struct box_store *store)
 
     while (d && (e = readdir(d))) {
         char id[CONTAINER_ID_LENGTH + 1];
+        if (box_file_is_temporary(e->d_name))
+            n += sweep_temporary(dirfd(d), e->d_name);
         if (strlen(e->d_name) == CONTAINER_ID_LENGTH + 5 && box_ends_with(e->d_name, ".host")) {
             n += sweep_host_lock(dirfd(d), e->d_name);
             continue;

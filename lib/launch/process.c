@@ -262,8 +262,8 @@ static bool held_by_debugger(const siginfo_t *info)
     return info->si_pid == 0;
 }
 
-/* False: it is to be asked again. */
-static bool collect(box_process *p)
+/* False: it is to be asked again. `options`: WNOHANG, or 0 to wait. */
+static bool collect(box_process *p, int options)
 {
     siginfo_t info = {0};
     struct rusage usage;
@@ -274,7 +274,7 @@ static bool collect(box_process *p)
     }
     long r;
     do
-        r = syscall(SYS_waitid, 3 /* P_PIDFD */, process_end_fd(p), &info, WEXITED | WNOHANG | __WALL, &usage);
+        r = syscall(SYS_waitid, 3 /* P_PIDFD */, process_end_fd(p), &info, WEXITED | options | __WALL, &usage);
     while (r < 0 && errno == EINTR);
     if (r == 0 && held_by_debugger(&info))
         return false;
@@ -314,7 +314,7 @@ int box_process_dispatch(box_process *p, box_error **err)
         return 1;
     if (p->notify && poll_once(box_seccomp_notify_fd(p->notify), 0) > 0)
         take_notice(p);
-    return poll_once(process_end_fd(p), 0) > 0 && collect(p);
+    return poll_once(process_end_fd(p), 0) > 0 && collect(p, WNOHANG);
 }
 
 static int64_t now_ms(void)
@@ -329,10 +329,8 @@ int box_process_wait(box_process *p, int timeout_ms, box_error **err)
 {
     int64_t until = timeout_ms < 0 ? 0 : now_ms() + timeout_ms;
 
-    if (timeout_ms < 0 && p->child && !p->notify && p->ending.kind == BOX_ENDING_NONE) { /* in one call */
-        collect(p, 0);
-        return 0;
-    }
+    if (timeout_ms < 0 && p->child && !p->notify && p->ending.kind == BOX_ENDING_NONE && collect(p, 0))
+        return 0; /* in one call; not so when its waiter was killed */
     for (;;) {
         int64_t left = timeout_ms < 0 ? -1 : until - now_ms();
         if (timeout_ms >= 0 && left < 0)
@@ -368,7 +366,7 @@ static void collect_killed(box_process *p)
 
     box_pidfd_signal(p->pidfd, SIGKILL, NULL);
     poll_once(p->pidfd, -1);
-    for (int ms = 0; ms < COLLECT_MS && !collect(p); ms++) {
+    for (int ms = 0; ms < COLLECT_MS && !collect(p, WNOHANG); ms++) {
         if (ms == COLLECT_MS / 2 && p->waiter >= 0)
             box_pidfd_signal(p->waiter, SIGKILL, NULL);
         bool held = ended; /* it was there to be collected, and could not be */

@@ -113,7 +113,7 @@ STAGE_OP(FORK)
         return 0;
     }
     if (op->flags & FORK_PARENT_WAITS)
-        stage_run_waiter(s);
+        stage_run_waiter(s, (int)pid);
 
     struct stage_message m = {.kind = STAGE_FORKED, .value = pid, .pad = (uint32_t)box_sys(getpid)};
     if (op->num2) /* the step to the monitor itself: the host need not know of it */

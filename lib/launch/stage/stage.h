@@ -66,7 +66,7 @@ int stage_setattr(struct stage *s, int fd, const char *path, unsigned flags, uin
 /* supervise.c: none returns */
 void stage_run_init(struct stage *s, int child) __attribute__((noreturn));
 void stage_run_monitor(struct stage *s, int child) __attribute__((noreturn));
-void stage_run_waiter(struct stage *s) __attribute__((noreturn));
+void stage_run_waiter(struct stage *s, int joins) __attribute__((noreturn));
 
 #define STAGE_OP(name) int stage_op_##name(struct stage *s, const struct plan_op *op)
 #define X(name, text) STAGE_OP(name);

@@ -85,8 +85,8 @@ void stage_run_init(struct stage *s, int child)
 /* The parent of a process that is sent into another's pid namespace. The first process of that namespace cannot end
  * before all others in it have been waited for, so whose children they are must do nothing but wait: a host program may
  * be waiting for the very container that this one keeps from ending. It is outside of all that is joined, the cgroup
- * too. Two children come to it: the stage that joins, and, from that one, the process itself, which ends last. */
-void stage_run_waiter(struct stage *s)
+ * too. Two children come to it: the stage that joins, and, from that one, the process itself. */
+void stage_run_waiter(struct stage *s, int joins)
 {
     int report = stage_slot(s, SLOT_REPORT), status = 0, last = 125 << 8;
     struct rusage usage = {0}, now;
@@ -95,7 +95,7 @@ void stage_run_waiter(struct stage *s)
     stage_name("box-waiter");
     stage_close_others(report, -1, -1);
     while ((pid = box_sys(wait4, -1, &status, WALL_, &now)) > 0 || pid == -EINTR) {
-        if (pid <= 0)
+        if (pid <= 0 || pid == joins)
             continue;
         last = status;
         usage = now;
