@@ -307,6 +307,14 @@ static void hunt(void)
     printf("hunt directories: %d\nhunt traced: %d\n", directories, traced);
 }
 
+/* As many processes as there may be, each of which makes more when others are gone. */
+static void multiply(void)
+{
+    for (;;)
+        if (fork() < 0)
+            usleep(100);
+}
+
 /* Leaves for namespaces of its own, where it is all-powerful, and stays there. */
 static void leave(void)
 {
@@ -499,7 +507,7 @@ static void act(char **a)
     } verbs[] = {{"fds", NULL, NULL},         {"ls", NULL, list},           {"cat", NULL, cat},
                  {"stat", NULL, stat_path},   {"link", NULL, link_path},    {"mounts", NULL, show_mounts},
                  {"write-exe", NULL, write_exe}, {"each-exe", each_exe, NULL}, {"spy", spy_loop, NULL},
-                 {"hunt", hunt, NULL},        {"leave", leave, NULL},      {"calls", try_calls, NULL},   {"terminal", try_terminal, NULL},
+                 {"hunt", hunt, NULL},        {"leave", leave, NULL},      {"multiply", multiply, NULL},      {"calls", try_calls, NULL},   {"terminal", try_terminal, NULL},
                  {"escape", NULL, escape},    {"id", show_identity, NULL},  {"cgroups", try_cgroups, NULL}};
 
     if (strcmp(a[0], "fds") == 0)
