@@ -134,6 +134,49 @@ static void in_turn(const char *name, int (*call)(box_error **))
     ok(leaks == 0, "%s: nothing is left behind, whichever allocation fails", name);
 }
 
+/* A process in a container that stays. */
+static box_container *standing;
+
+static int exec_into(box_error **err)
+{
+    char *args[] = {"/payload", "0", NULL};
+    box_spec *spec = NULL;
+    box_process *process = NULL;
+
+    int r = box_container_exec_spec(standing, &spec, err);
+    if (r >= 0)
+        r = box_spec_set_args(spec, args, err);
+    if (r >= 0)
+        r = box_container_exec(standing, spec, NULL, &process, err);
+    if (r >= 0)
+        r = box_process_wait(process, -1, err);
+    box_process_free(process);
+    box_spec_free(spec);
+    long left = fail_at; /* what the object knows of its container is the same after each try */
+    fail_at = 0;
+    if (box_container_refresh(standing, NULL) < 0)
+        diag("the container cannot be looked at");
+    fail_at = left;
+    return r;
+}
+
+static void execs(void)
+{
+    box_spec *spec = NULL;
+    box_error *err = NULL;
+
+    if (small_spec(&scene, "standing", "wait", &spec, &err) < 0 ||
+        box_container_create(store, "standing", NULL, spec, 0, &standing, &err) < 0 || box_container_start(standing, NULL, &err) < 0) {
+        complain("a container to be joined", -1, &err);
+        ok(0, "there is a container to be joined");
+        return;
+    }
+    in_turn("an exec", exec_into);
+    box_container_remove(standing, BOX_CONTAINER_FORCE, NULL);
+    box_container_free(standing);
+    box_spec_free(spec);
+}
+
 /* memory [WORD]: only what has WORD in its name. */
 int main(int argc, char **argv)
 {
@@ -152,6 +195,8 @@ int main(int argc, char **argv)
         in_turn("a launch", launch);
     if (argc < 2 || strstr("a container's life", argv[1]))
         in_turn("a container's life", whole_life);
+    if (argc < 2 || strstr("an exec", argv[1]))
+        execs();
     box_store_free(store);
     end_scene(&scene);
     return done_testing();
