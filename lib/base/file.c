@@ -281,7 +281,7 @@ int box_file_commit(struct box_file_new *file, const char *name, unsigned flags,
         r = commit_replacing(file, name, err);
     else if (commit_exclusive(file, name) < 0)
         r = box_fail_sys(err, "linkat", name, "put the new file in place");
-    if (r == 0 && !(flags & BOX_FILE_NO_SYNC))
+    if (r == 0 && !(flags & (BOX_FILE_NO_SYNC | BOX_FILE_NO_DIR_SYNC)))
         r = box_dir_sync(file->dirfd, err);
     box_file_abandon(file);
     return r;

@@ -39,6 +39,7 @@ int box_file_read(int dirfd, const char *path, size_t limit, char **data, size_t
 enum {
     BOX_FILE_EXCLUSIVE = 1, /* BOX_EEXISTS when the name is taken, instead of replacing it */
     BOX_FILE_NO_SYNC = 2,   /* no fsync: for files that do not outlive the boot, under /run */
+    BOX_FILE_NO_DIR_SYNC = 4, /* the file is synced, its name is not: after a power cut the old file or the new, whole */
 };
 
 /* A file that is being written and does not have its name yet. A kill at any instant leaves under the name

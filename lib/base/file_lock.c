@@ -118,6 +118,9 @@ int box_dir_open(int dirfd, const char *path, mode_t mode, box_error **err)
         struct box_fail_info info = {.errnum = ENOENT};
         return box_fail_with(err, &info, "open a directory: the path is empty");
     }
+    fd = openat(dirfd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC); /* as a rule it is there */
+    if (fd >= 0)
+        return fd;
     at = openat(dirfd, *path == '/' ? "/" : ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
     while (at >= 0 && (name = strsep(&rest, "/"))) {
         int next = *name ? open_or_make(at, name, mode) : box_take_fd(&at);

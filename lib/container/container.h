@@ -9,6 +9,7 @@
  *                                 exit           the monitor's record of how it ended
  *                                 lock           flock(2)ed around every change of state
  *     ROOT/containers/.names/NAME the id that has the name
+ *                                 (the directory's sticky bit: it is thrown away at its end; nothing in it is synced)
  *     ROOT/containers/.new-ID/    one that is being made; its lock is held by who makes it
  *     RUNROOT/containers/ID.json  the running process: pid, start time, boot, monitor, cgroup
  *     RUNROOT/containers/ID.host  flock(2)ed by the host program that started it attached
@@ -43,6 +44,12 @@ struct run_state {
     bool deadline; /* its time was up, and it was killed for that or is about to be */
 };
 
+/* Tells whether a document is the one that was read or written last: each replacement is a new file. */
+struct document_stamp {
+    uint64_t inode;
+    int64_t changed;
+};
+
 struct box_container {
     char *root, *runroot; /* of the store */
     char id[CONTAINER_ID_LENGTH + 1];
@@ -59,7 +66,10 @@ struct box_container {
     char ending_text[160];
     char syscall_name[48];
 
-    int dir; /* ROOT/containers/ID */
+    int dir;     /* ROOT/containers/ID */
+    int run_dir; /* RUNROOT/containers, or -1: not opened yet */
+    char boot[40];
+    struct document_stamp meta_seen, config_seen; /* of what the fields above were read from or written to */
     int pidfd;
     box_process *process;      /* started attached by this handle */
     struct box_cgroup *cgroup; /* of the run, opened when needed */
@@ -70,13 +80,17 @@ BOX_CLEANUP(box_container, box_container_free);
 BOX_CLEANUP(box_spec, box_spec_free);
 
 /* ---- state.c ---- */
-int container_save_meta(box_container *c, int dirfd, box_error **err);
 /* The name that another process may have given it meanwhile. */
 void container_read_name(box_container *c);
+int container_save_meta(box_container *c, box_error **err);
+int container_save_config(box_container *c, box_error **err);
 int container_load(const box_store *store, const char *id, box_container **container, box_error **err);
 int container_save_run(box_container *c, box_error **err);
 int container_load_run(box_container *c, box_error **err);
-int container_run_dir(const box_container *c, box_error **err);
+/* Whether meta.json and config.json are still those that this handle knows. */
+bool container_is_current(const box_container *c);
+/* A descriptor of the handle's. */
+int container_run_dir(box_container *c, box_error **err);
 void container_clear_run(struct run_state *run);
 /* Where root's containers have their cgroup; NULL: no memory. */
 char *container_default_cgroup(const box_container *c);
@@ -88,7 +102,7 @@ int64_t container_now(void);
 /* Whether the process of the run file is alive and still the same; opens the pidfd. */
 bool container_alive(box_container *c);
 /* Whether the host program that started it attached is there still. */
-bool container_host_alive(const box_container *c);
+bool container_host_alive(box_container *c);
 /* Opens the cgroup of the run; NULL when there is none. */
 struct box_cgroup *container_cgroup(box_container *c);
 /* Finishes a container whose process is gone. Waits shortly for who knows better how it ended. */
@@ -108,6 +122,8 @@ int container_remove_files(box_container *c, box_error **err);
 bool container_name_is_valid(const char *name);
 /* The number of "SIGQUIT", "QUIT", "RTMIN+3" or "3"; -1 when it is none. */
 int container_signal_number(const char *name);
+/* Takes away a directory that is thrown away and that a power cut left incomplete. */
+bool container_remove_torn(int all, const char *id);
 int container_require_running(box_container *c, box_error **err);
 /* names.c: a made-up name, in a buffer of 64 bytes. */
 int container_make_name(char *out, size_t size, unsigned attempt, box_error **err);

@@ -118,6 +118,8 @@ enum box_container_state box_container_state(const box_container *c)
 
 static int reload_meta(box_container *c, box_error **err)
 {
+    if (container_is_current(c))
+        return 0;
     _cleanup_(box_container) box_container *fresh = NULL;
     struct box_store store = {.root = c->root, .runroot = c->runroot};
     int r = container_load(&store, c->id, &fresh, err);
@@ -131,6 +133,8 @@ static int reload_meta(box_container *c, box_error **err)
     box_spec *spec = c->spec; /* another process may have changed its limits */
     c->spec = fresh->spec;
     fresh->spec = spec;
+    c->meta_seen = fresh->meta_seen;
+    c->config_seen = fresh->config_seen;
     return 0;
 }
 
@@ -353,9 +357,7 @@ int box_container_update(box_container *c, const box_limits *limits, box_error *
                                    "container %s has no cgroup of its own", c->name);
     }
     if (r >= 0) {
-        char path[64];
-        snprintf(path, sizeof(path), "/proc/self/fd/%d/config.json", c->dir);
-        r = box_spec_save(c->spec, path, err);
+        r = container_save_config(c, err);
     }
     if (r < 0) {
         box_spec *failed = c->spec;

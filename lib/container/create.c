@@ -89,11 +89,17 @@ static int take_name(int all, box_container *c, const char *wanted, box_error **
     return box_fail(err, BOX_EEXISTS, "no free name was found for the container");
 }
 
+static bool is_thrown_away(const box_container *c)
+{
+    return c->flags & BOX_CONTAINER_AUTO_REMOVE;
+}
+
 static int write_name(int all, const box_container *c, box_error **err)
 {
     _close_ int names = names_dir(all, err);
+    unsigned flags = is_thrown_away(c) ? BOX_FILE_NO_SYNC : BOX_FILE_NO_DIR_SYNC;
 
-    return names < 0 ? names : box_file_replace(names, c->name, c->id, CONTAINER_ID_LENGTH, 0600, 0, err);
+    return names < 0 ? names : box_file_replace(names, c->name, c->id, CONTAINER_ID_LENGTH, 0600, flags, err);
 }
 
 /* ---- the files that every container has ---------------------------------------------------------------------------- */
@@ -208,14 +214,13 @@ static int fill(box_container *c, const box_store *store, int dir, struct box_im
         if ((r = use_image(c, dir, image, err)) < 0 || (r = add_etc(c, dir, err)) < 0 ||
             (r = add_hostname_variable(c, err)) < 0)
             return r;
-        if ((r = box_store_pin(store, dir, c->manifest, err)) < 0)
+        unsigned flags = is_thrown_away(c) ? BOX_FILE_NO_SYNC : BOX_FILE_NO_DIR_SYNC;
+        if ((r = box_store_pin(store, dir, c->manifest, flags, err)) < 0)
             return r;
     }
     if ((r = box_spec_check(c->spec, err)) < 0)
         return r;
-    char path[64];
-    snprintf(path, sizeof(path), "/proc/self/fd/%d/config.json", dir);
-    return box_spec_save(c->spec, path, err);
+    return container_save_config(c, err);
 }
 
 /* ---- create -------------------------------------------------------------------------------------------------------- */
@@ -226,7 +231,9 @@ static int publish(box_container *c, int all, const char *temporary, const char 
     int r = lock < 0 ? lock : take_name(all, c, name, err);
 
     if (r >= 0)
-        r = container_save_meta(c, c->dir, err);
+        r = container_save_meta(c, err);
+    if (r >= 0 && !is_thrown_away(c))
+        r = box_dir_sync(c->dir, err);
     if (r < 0)
         return r;
     /* The name first: one that leads to no container is free again, a container without a name would be lost. */
@@ -234,7 +241,7 @@ static int publish(box_container *c, int all, const char *temporary, const char 
         return r;
     if (renameat(all, temporary, all, c->id) < 0)
         return box_fail_sys(err, "renameat", c->id, "make the container");
-    return box_dir_sync(all, err);
+    return is_thrown_away(c) ? 0 : box_dir_sync(all, err);
 }
 
 static box_container *new_container(const box_store *store, unsigned flags, box_error **err)
@@ -245,7 +252,7 @@ static box_container *new_container(const box_store *store, unsigned flags, box_
         box_fail_nomem(err);
         return NULL;
     }
-    c->dir = c->pidfd = c->host_lock = -1;
+    c->dir = c->run_dir = c->pidfd = c->host_lock = -1;
     c->flags = flags;
     c->stop_timeout = 10;
     c->created = container_now();
@@ -273,7 +280,7 @@ static int begin(box_container *c, int all, const char *temporary, box_error **e
 
     if (whole < 0)
         return whole;
-    if (mkdirat(all, temporary, 0700) < 0)
+    if (mkdirat(all, temporary, is_thrown_away(c) ? S_ISVTX | 0700 : 0700) < 0)
         return box_fail_sys(err, "mkdirat", temporary, "make the container");
     c->dir = openat(all, temporary, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (c->dir < 0)
@@ -475,8 +482,12 @@ int box_container_list(struct box_store *store, box_container ***list, size_t *n
         return box_fail_nomem(err);
     for (char **id = all_ids; id && *id; id++) {
         box_container *c = NULL; /* one that goes away meanwhile, or is damaged, does not spoil the list */
-        if (container_load(store, *id, &c, NULL) < 0)
+        int loaded = container_load(store, *id, &c, NULL);
+        if (loaded < 0) {
+            if (loaded == BOX_EPARSE || loaded == BOX_ESPEC || loaded == BOX_ECORRUPT || loaded == BOX_ENOTFOUND)
+                container_remove_torn(all, *id);
             continue;
+        }
         if (c->removing) { /* cut short right after it was marked */
             _close_ int lock = container_lock(c, NULL);
             if (lock >= 0)
@@ -513,7 +524,7 @@ void box_container_free(box_container *c)
         container_finish(c, NULL);
     }
     box_cgroup_free(c->cgroup);
-    const int fds[] = {c->dir, c->pidfd, c->host_lock};
+    const int fds[] = {c->dir, c->run_dir, c->pidfd, c->host_lock};
     for (size_t i = 0; i < BOX_ARRAY(fds); i++)
         if (fds[i] >= 0)
             close(fds[i]);

@@ -116,13 +116,13 @@ static bool oom_killed(box_container *c)
 }
 
 /* The host that started it attached knows how it ended, and holds a lock as long as it lives. */
-bool container_host_alive(const box_container *c)
+bool container_host_alive(box_container *c)
 {
     char name[CONTAINER_ID_LENGTH + 8];
 
     if (c->process)
         return false;
-    _close_ int dir = container_run_dir(c, NULL);
+    int dir = container_run_dir(c, NULL);
     snprintf(name, sizeof(name), "%s.host", c->id);
     if (dir < 0 || faccessat(dir, name, F_OK, 0) < 0)
         return false;
@@ -214,7 +214,7 @@ static int take_cgroup_down(box_container *c)
 void container_forget_run(box_container *c)
 {
     char name[CONTAINER_ID_LENGTH + 8];
-    _close_ int dir = container_run_dir(c, NULL);
+    int dir = container_run_dir(c, NULL);
 
     if (dir < 0)
         return;
@@ -280,7 +280,7 @@ int container_finish(box_container *c, box_error **err)
     }
     container_read_name(c);
     int down = take_cgroup_down(c);
-    r = container_save_meta(c, c->dir, err);
+    r = container_save_meta(c, err);
     if (r < 0)
         return r;
     if (down >= 0) {

@@ -45,7 +45,7 @@ int container_remove_files(box_container *c, box_error **err)
         return all;
     if (!c->removing) {
         c->removing = true;
-        int r = container_save_meta(c, c->dir, err);
+        int r = container_save_meta(c, err);
         if (r < 0)
             return r;
     }
@@ -122,6 +122,18 @@ static size_t sweep_names(int all)
             n++;
     }
     return n;
+}
+
+/* Its documents were never synced, since nobody was to miss them. What is still being made has another name. */
+bool container_remove_torn(int all, const char *id)
+{
+    _close_ int dir = openat(all, id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    struct stat st;
+
+    if (dir < 0 || fstat(dir, &st) < 0 || !(st.st_mode & S_ISVTX))
+        return false;
+    _close_ int lock = box_lock_take(dir, "lock", BOX_LOCK_EXCLUSIVE, box_deadline_in_ms(0), NULL);
+    return lock >= 0 && box_remove_tree(all, id, NULL) >= 0;
 }
 
 /* One that was started attached, and whose host is gone: it was to end with it. */

@@ -56,6 +56,7 @@ static int note_intent(box_container *c, box_error **err)
 static int note_starting(box_container *c, struct box_cgroup *cgroup, box_error **err)
 {
     struct run_state *run = &c->run;
+    bool noted = run->cgroup && run->cgroup[0] == '/'; /* the intent leads there as well */
 
     free(run->cgroup);
     run->cgroup = NULL;
@@ -63,7 +64,7 @@ static int note_starting(box_container *c, struct box_cgroup *cgroup, box_error 
         return box_fail_nomem(err);
     if (cgroup)
         box_cgroup_oom_count(cgroup, &run->oom_before, NULL);
-    return container_save_run(c, err);
+    return noted ? 0 : container_save_run(c, err);
 }
 
 /* What is true from the moment of the start on, for whoever looks. */
@@ -95,7 +96,7 @@ static int note_started(box_container *c, pid_t pid, pid_t monitor, box_error **
 static int take_host_lock(box_container *c, box_error **err)
 {
     char name[CONTAINER_ID_LENGTH + 8];
-    _close_ int dir = container_run_dir(c, err);
+    int dir = container_run_dir(c, err);
 
     if (dir < 0)
         return dir;

@@ -40,11 +40,42 @@ int container_lock(box_container *c, box_error **err)
     return lock;
 }
 
-int container_run_dir(const box_container *c, box_error **err)
+int container_run_dir(box_container *c, box_error **err)
 {
-    _free_ char *path = box_strf("%s/containers", c->runroot);
+    struct stat st;
 
-    return path ? box_dir_open(AT_FDCWD, path, 0700, err) : box_fail_nomem(err);
+    if (c->run_dir >= 0 && fstat(c->run_dir, &st) == 0 && st.st_nlink > 0)
+        return c->run_dir;
+    box_cleanup_close(&c->run_dir);
+    _free_ char *path = box_strf("%s/containers", c->runroot);
+    int fd = path ? box_dir_open(AT_FDCWD, path, 0700, err) : box_fail_nomem(err);
+    c->run_dir = fd < 0 ? -1 : fd;
+    return fd;
+}
+
+static struct document_stamp stamp_of(const box_container *c, const char *name)
+{
+    struct stat st;
+
+    if (fstatat(c->dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+        return (struct document_stamp){0};
+    return (struct document_stamp){st.st_ino, (int64_t)st.st_ctim.tv_sec * 1000000000 + st.st_ctim.tv_nsec};
+}
+
+static bool same_stamp(const struct document_stamp *a, struct document_stamp b)
+{
+    return a->inode && a->inode == b.inode && a->changed == b.changed;
+}
+
+bool container_is_current(const box_container *c)
+{
+    return same_stamp(&c->meta_seen, stamp_of(c, "meta.json")) && same_stamp(&c->config_seen, stamp_of(c, "config.json"));
+}
+
+/* What is thrown away at its end need not outlive the machine. What is kept is whole after a power cut, old or new. */
+static unsigned sync_flags(const box_container *c)
+{
+    return c->flags & BOX_CONTAINER_AUTO_REMOVE ? BOX_FILE_NO_SYNC : BOX_FILE_NO_DIR_SYNC;
 }
 
 static int write_document(int dirfd, const char *name, json_object *doc, unsigned flags, box_error **err)
@@ -81,7 +112,7 @@ static int put_ending(json_object *doc, const struct box_ending *e, box_error **
     return box_json_put(doc, "ending", o, err);
 }
 
-int container_save_meta(box_container *c, int dirfd, box_error **err)
+int container_save_meta(box_container *c, box_error **err)
 {
     _cleanup_(json_object) json_object *doc = json_object_new_object();
     int r;
@@ -99,7 +130,23 @@ int container_save_meta(box_container *c, int dirfd, box_error **err)
         return r;
     if (c->ending.kind != BOX_ENDING_NONE && (r = put_ending(doc, &c->ending, err)) < 0)
         return r;
-    return write_document(dirfd, "meta.json", doc, 0, err);
+    /* A mark that is lost only means that the removal did not happen. */
+    r = write_document(c->dir, "meta.json", doc, c->removing ? BOX_FILE_NO_SYNC : sync_flags(c), err);
+    if (r >= 0)
+        c->meta_seen = stamp_of(c, "meta.json");
+    return r;
+}
+
+int container_save_config(box_container *c, box_error **err)
+{
+    _free_ char *text = NULL;
+    int r = box_spec_format(c->spec, &text, err);
+
+    if (r >= 0)
+        r = box_file_replace(c->dir, "config.json", text, strlen(text), 0600, sync_flags(c), err);
+    if (r >= 0)
+        c->config_seen = stamp_of(c, "config.json");
+    return r;
 }
 
 static int read_document(int dirfd, const char *name, json_object **doc, box_error **err)
@@ -213,25 +260,27 @@ void container_clear_run(struct run_state *run)
 }
 
 /* The run directory is a tmpfs as a rule; where it is not, a file of the last boot says so itself. */
-static int boot_id(char out[40])
+static bool read_boot_id(box_container *c)
 {
+    if (c->boot[0])
+        return true;
     _close_ int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
-    ssize_t n = fd < 0 ? -1 : read(fd, out, 36);
+    ssize_t n = fd < 0 ? -1 : read(fd, c->boot, 36);
 
-    out[n == 36 ? 36 : 0] = '\0';
-    return n == 36 ? 0 : -1;
+    c->boot[n == 36 ? 36 : 0] = '\0';
+    return n == 36;
 }
 
 int container_save_run(box_container *c, box_error **err)
 {
     _cleanup_(json_object) json_object *doc = json_object_new_object();
-    char boot[40], name[CONTAINER_ID_LENGTH + 8];
+    char name[CONTAINER_ID_LENGTH + 8];
     int r;
 
     if (!doc)
         return box_fail_nomem(err);
-    boot_id(boot);
-    if ((r = box_json_put_string(doc, "boot", boot, err)) < 0 || (r = box_json_put_i64(doc, "pid", c->run.pid, err)) < 0 ||
+    read_boot_id(c);
+    if ((r = box_json_put_string(doc, "boot", c->boot, err)) < 0 || (r = box_json_put_i64(doc, "pid", c->run.pid, err)) < 0 ||
         (r = box_json_put_u64(doc, "startTime", c->run.start_time, err)) < 0 ||
         (r = box_json_put_i64(doc, "monitor", c->run.monitor, err)) < 0 ||
         (r = box_json_put_u64(doc, "monitorStartTime", c->run.monitor_start_time, err)) < 0 ||
@@ -240,7 +289,7 @@ int container_save_run(box_container *c, box_error **err)
         (r = box_json_put_bool(doc, "deadline", c->run.deadline, err)) < 0 ||
         (r = put_text(doc, "cgroup", c->run.cgroup, err)) < 0)
         return r;
-    _close_ int dir = container_run_dir(c, err);
+    int dir = container_run_dir(c, err);
     if (dir < 0)
         return dir;
     snprintf(name, sizeof(name), "%s.json", c->id);
@@ -252,7 +301,6 @@ static int read_run(box_container *c, json_object *doc, box_error **err)
     struct box_json_at at = BOX_JSON_ROOT(doc);
     struct run_state *run = &c->run;
     const char *boot = "";
-    char now[40];
     int64_t pid = 0, monitor = 0;
     int r;
 
@@ -269,7 +317,7 @@ static int read_run(box_container *c, json_object *doc, box_error **err)
     run->pid = (pid_t)pid;
     run->monitor = (pid_t)monitor;
     run->present = true;
-    if (boot_id(now) == 0 && strcmp(now, boot) != 0) /* of another boot: whatever has this pid now is not ours */
+    if (read_boot_id(c) && strcmp(c->boot, boot) != 0) /* of another boot: whatever has this pid now is not ours */
         run->pid = run->monitor = 0;
     return 0;
 }
@@ -294,7 +342,7 @@ int container_load_run(box_container *c, box_error **err)
     char name[CONTAINER_ID_LENGTH + 8];
 
     container_clear_run(&c->run);
-    _close_ int dir = container_run_dir(c, err);
+    int dir = container_run_dir(c, err);
     if (dir < 0)
         return dir;
     snprintf(name, sizeof(name), "%s.json", c->id);
@@ -333,7 +381,7 @@ int container_load(const box_store *store, const char *id, box_container **conta
 
     if (!c)
         return box_fail_nomem(err);
-    c->dir = c->pidfd = c->host_lock = -1;
+    c->dir = c->run_dir = c->pidfd = c->host_lock = -1;
     if (all < 0)
         return all;
     snprintf(c->id, sizeof(c->id), "%s", id);
@@ -343,6 +391,8 @@ int container_load(const box_store *store, const char *id, box_container **conta
     c->dir = openat(all, id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (c->dir < 0)
         return box_fail_sys(err, "openat", id, "no such container");
+    c->meta_seen = stamp_of(c, "meta.json"); /* before it is read: one that is replaced meanwhile is read again */
+    c->config_seen = stamp_of(c, "config.json");
     if ((r = read_meta(c, err)) < 0)
         return box_fail_wrap(err, r == BOX_ENOTFOUND ? BOX_ENOTFOUND : r, "container %.12s", id);
     _free_ char *config = box_strf("%s/containers/%s/config.json", c->root, id);

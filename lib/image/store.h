@@ -154,8 +154,9 @@ int box_store_make_durable(const box_store *store, char (*names)[BOX_LAYER_NAME]
  * lie directly below containers/ and stay there. From then on neither the image's blobs nor its layers go
  * away before that file or its directory does, whatever becomes of the image's names. BOX_ENOTFOUND when the
  * image was removed meanwhile. To let go, remove the directory; then call box_store_collect() if
- * box_store_has_image() says 0. */
-int box_store_pin(const box_store *store, int dirfd, const char *manifest_digest, box_error **err);
+ * box_store_has_image() says 0. flags: of box_file_replace(). A file that a power cut left incomplete holds nothing in
+ * a directory whose sticky bit says that it is thrown away. */
+int box_store_pin(const box_store *store, int dirfd, const char *manifest_digest, unsigned flags, box_error **err);
 /* Whether the index still holds this manifest: 1, 0, or an error. */
 int box_store_has_image(const box_store *store, const char *manifest_digest, box_error **err);
 /* Calls back for each container that holds an image. The lock must be held. */

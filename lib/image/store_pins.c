@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "image/store_index.h"
@@ -12,7 +13,7 @@
 #define PIN     "image"
 #define PIN_MAX 256
 
-int box_store_pin(const box_store *store, int dirfd, const char *manifest_digest, box_error **err)
+int box_store_pin(const box_store *store, int dirfd, const char *manifest_digest, unsigned flags, box_error **err)
 {
     char line[BOX_DIGEST_TEXT + 1], text[BOX_DIGEST_TEXT];
     struct box_digest digest;
@@ -33,7 +34,7 @@ int box_store_pin(const box_store *store, int dirfd, const char *manifest_digest
         return box_fail_with(err, &info, "the image %s was removed meanwhile", manifest_digest);
     }
     int n = snprintf(line, sizeof(line), "%s\n", box_digest_format(&digest, text));
-    return box_file_replace(dirfd, PIN, line, (size_t)n, 0600, 0, err);
+    return box_file_replace(dirfd, PIN, line, (size_t)n, 0600, flags, err);
 }
 
 int box_store_has_image(const box_store *store, const char *manifest_digest, box_error **err)
@@ -45,6 +46,14 @@ int box_store_has_image(const box_store *store, const char *manifest_digest, box
     if (r == 0)
         r = box_index_read(store, &index, err);
     return r < 0 ? r : box_index_find_manifest(&index, &digest) != NULL;
+}
+
+/* Of a directory that is thrown away, where nothing is synced: a pin that is not whole is what a power cut left. */
+static bool is_thrown_away(int dirfd)
+{
+    struct stat st;
+
+    return fstat(dirfd, &st) == 0 && (st.st_mode & S_ISVTX);
 }
 
 /* A pin that cannot be read must not count as none: what it holds would be taken away under a container. */
@@ -61,6 +70,10 @@ static int read_pin(int dirfd, const char *container, struct box_digest *digest,
     if (r == 0) {
         text[strcspn(text, "\n")] = '\0';
         r = box_digest_parse(text, digest, &why);
+        if (r < 0 && is_thrown_away(dirfd)) {
+            box_error_free(why);
+            return 0;
+        }
     }
     if (r == 0)
         return 1;

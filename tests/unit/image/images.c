@@ -174,7 +174,7 @@ static void pin(const char *container, const char *name)
     snprintf(path, sizeof(path), "root/containers/%s", container);
     put_dir(path);
     _close_ int fd = openat(scratch_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    cr_assert_eq(box_store_pin(store, fd, box_image_digest(image), &err), 0, "%s", box_error_message(err));
+    cr_assert_eq(box_store_pin(store, fd, box_image_digest(image), 0, &err), 0, "%s", box_error_message(err));
     box_image_free(image);
 }
 
@@ -220,7 +220,7 @@ Test(images, a_pin_on_an_image_that_has_gone_fails)
     put_dir("root/containers/late");
     _close_ int fd = openat(scratch_fd, "root/containers/late", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     cr_assert_eq(box_image_remove(store, "a:1", 0, NULL, NULL, &err), 0);
-    cr_assert_eq(box_store_pin(store, fd, box_image_digest(image), &err), BOX_ENOTFOUND);
+    cr_assert_eq(box_store_pin(store, fd, box_image_digest(image), 0, &err), BOX_ENOTFOUND);
     cr_assert(!is_there("root/containers/late/image"));
     box_image_free(image);
 }
