@@ -229,7 +229,7 @@ void container_forget_run(box_container *c)
 }
 
 /* A host that is still there finishes it itself: give it the time. One that is just starting it holds the lock. */
-static void leave_to_host(const box_container *c)
+static void leave_to_host(box_container *c)
 {
     int status;
     struct box_deadline deadline = box_deadline_in_ms(read_zombie(c, &status) ? HOST_WAIT_MS : RECORD_WAIT_MS);

@@ -68,7 +68,7 @@ Test(prune, all_takes_every_image_that_no_container_holds)
     cr_assert_eq(box_image_open(store, "used:1", &image, &err), 0);
     put_dir("root/containers/c1");
     int dirfd = openat(scratch_fd, "root/containers/c1", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    cr_assert_eq(box_store_pin(store, dirfd, box_image_digest(image), &err), 0, "%s", box_error_message(err));
+    cr_assert_eq(box_store_pin(store, dirfd, box_image_digest(image), 0, &err), 0, "%s", box_error_message(err));
     close(dirfd);
     box_image_free(image);
     box_store_usage before, after;
