@@ -119,6 +119,8 @@ int cgroup_fail(box_error **err, const struct cgroup_dir *dir, const char *file,
 int cgroup_host_parse_mountinfo(box_cgroup_host *host, char *text,
                                 bool (*visible)(const char *mountpoint, dev_t device), box_error **err);
 int cgroup_host_parse_own(box_cgroup_host *host, char *text, box_error **err);
+/* The mounts as they were seen, and our own cgroup in each as it is now: what a plan that is kept spares its starts. */
+box_cgroup_host *cgroup_host_again(const box_cgroup_host *seen, box_error **err);
 /* The path below a mount's root that a path as in /proc/PID/cgroup means; NULL when it is not below it.
  * Points into path; "" for the root itself. */
 const char *cgroup_below_root(const char *root, const char *path);

@@ -349,6 +349,34 @@ box_cgroup_host *box_cgroup_host_new(box_error **err)
     return box_take(host);
 }
 
+static int copy_mount(struct cgroup_mount *to, const struct cgroup_mount *from)
+{
+    *to = (struct cgroup_mount){.v2 = from->v2, .controllers = from->controllers};
+    to->names = strdup(from->names);
+    to->mountpoint = strdup(from->mountpoint);
+    to->root = strdup(from->root);
+    return to->names && to->mountpoint && to->root ? 0 : -1;
+}
+
+box_cgroup_host *cgroup_host_again(const box_cgroup_host *seen, box_error **err)
+{
+    _cleanup_(box_cgroup_host) box_cgroup_host *host = calloc(1, sizeof(*host));
+    _free_ char *own = NULL;
+
+    for (int i = 0; host && i < seen->count; i++) {
+        host->count++;
+        if (copy_mount(&host->mount[i], &seen->mount[i]) < 0) {
+            box_fail_nomem(err);
+            return NULL;
+        }
+    }
+    if (!host)
+        box_fail_nomem(err);
+    if (!host || read_proc("/proc/self/cgroup", &own, err) < 0 || cgroup_host_parse_own(host, own, err) < 0)
+        return NULL;
+    return box_take(host);
+}
+
 void box_cgroup_host_free(box_cgroup_host *host)
 {
     if (!host)

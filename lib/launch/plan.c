@@ -17,6 +17,7 @@
 #include <libbox/cgroup.h>
 #include <libbox/idmap.h>
 #include "base/cleanup.h"
+#include "kernel/cgroup_limits.h"
 #include "launch/hooks.h"
 
 #ifndef CLONE_NEWTIME
@@ -81,10 +82,28 @@ static int add_joins(struct builder *b, bool *pid, box_error **err)
     return 0;
 }
 
+/* Beside v1, the unified hierarchy only serves to kill what is in the cgroup: with the first process of a pid namespace
+ * everything in that goes anyway. */
+static unsigned wanted_cgroup(const struct builder *b)
+{
+    const box_spec *spec = b->spec;
+    unsigned limits = spec->limits ? box_limits_controllers(spec->limits) : 0;
+
+    if (b->options->cgroup)
+        return BOX_CONTROLLERS_DEFAULT | limits;
+    if (!spec->limits && !spec->cgroups_path)
+        return 0;
+    if (limits && !spec->cgroups_path && plan_new_namespace(spec, SPEC_NS_PID) && !b->plan->forks)
+        return limits;
+    return BOX_CONTROLLER_UNIFIED | limits;
+}
+
 static void add_in_namespaces(struct builder *b)
 {
     const box_spec *spec = b->spec;
     char offsets[128];
+
+    b->plan->cgroup_wanted = wanted_cgroup(b);
 
     if (b->plan->maps) {
         builder_add(b, NEW_OP(WAIT_MAPS));
@@ -252,6 +271,8 @@ static int keep_resources(struct builder *b, box_error **err)
     const box_spec *spec = b->spec;
     box_plan *plan = b->plan;
 
+    if (plan->cgroup_wanted && !b->options->cgroup && !(plan->cgroup_host = box_cgroup_host_new(err)))
+        return err && *err ? box_error_code(*err) : BOX_ESYSTEM;
     int limited = launch_limits(spec, &plan->limits, err);
     if (limited < 0)
         return limited;
@@ -362,6 +383,7 @@ void box_plan_free(box_plan *plan)
     free(plan->listener_path);
     free(plan->listener_metadata);
     box_idmap_free(plan->idmap);
+    box_cgroup_host_free(plan->cgroup_host);
     free(plan->held);
     free(plan->clones);
     free(plan->cgroup_path);

@@ -50,6 +50,8 @@ struct box_plan {
     struct box_idmap *idmap;
     struct box_limits *limits;
     char *cgroup_path;
+    unsigned cgroup_wanted;              /* hierarchies and controllers of the process's cgroup; 0: it gets none */
+    struct box_cgroup_host *cgroup_host; /* as it was seen when the plan was made; NULL: the cgroup is given */
     uint32_t may_miss;
     struct plan_held_fd *held;
     size_t n_held;

@@ -8,6 +8,7 @@
 #include <sys/sysmacros.h>
 
 #include "base/cleanup.h"
+#include "kernel/cgroup.h"
 #include "kernel/cgroup_limits.h"
 
 static bool is_device(const char *path, mode_t mode, dev_t device)
@@ -146,8 +147,10 @@ int plan_add_devices(struct builder *b, box_error **err)
     return 0;
 }
 
-/* The hierarchies of this host, from /proc/self/cgroup: "4:cpu,cpuacct:/", "1:name=systemd:/", "0::/". */
-static int hierarchies(char *out, size_t size, size_t *used, bool *v1, box_error **err)
+/* The hierarchies of this host, from /proc/self/cgroup: "4:cpu,cpuacct:/", "1:name=systemd:/", "0::/". `wanted`: those
+ * that the process's cgroup is in. In the others it stays where the host is, and the host's cgroups are not its business.
+ * 0: it stays there in all, and is shown them all. */
+static int hierarchies(unsigned wanted, char *out, size_t size, size_t *used, bool *v1, box_error **err)
 {
     _fclose_ FILE *f = fopen("/proc/self/cgroup", "re");
     char line[4400];
@@ -167,6 +170,8 @@ static int hierarchies(char *out, size_t size, size_t *used, bool *v1, box_error
                                                                      : controllers;
         size_t n = strlen(name) + 1, c = strlen(controllers) + 1;
         *v1 |= *controllers != '\0';
+        if (wanted && !(wanted & (*controllers ? cgroup_controllers_mask(controllers) : BOX_CONTROLLER_UNIFIED)))
+            continue;
         if (*used + n + c > size)
             break;
         memcpy(out + *used, name, n);
@@ -181,7 +186,7 @@ int plan_add_cgroup_view(struct builder *b, uint64_t attrs, int slot, uint32_t t
     char list[2048];
     size_t size = 0;
     bool v1 = false;
-    int r = hierarchies(list, sizeof(list), &size, &v1, err);
+    int r = hierarchies(b->plan->cgroup_wanted, list, sizeof(list), &size, &v1, err);
 
     if (r < 0)
         return r;

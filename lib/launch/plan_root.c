@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/utsname.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -489,6 +490,16 @@ static void add_new_propagation(struct builder *b)
                               .flags = (flags & MS_SHARED_) && (flags & MS_REC_) ? SETATTR_RECURSIVE : 0));
 }
 
+/* Since Linux 6.15 an overlay takes an upper that is attached nowhere. What is not attached need not be detached, which
+ * waits for an RCU grace period each time. */
+static bool takes_detached_upper(void)
+{
+    struct utsname u;
+    int major = 0, minor = 0;
+
+    return uname(&u) == 0 && sscanf(u.release, "%d.%d", &major, &minor) == 2 && (major > 6 || (major == 6 && minor >= 15));
+}
+
 static int add_overlay(struct builder *b, box_error **err)
 {
     const struct spec_root *root = &b->spec->root;
@@ -501,9 +512,9 @@ static int add_overlay(struct builder *b, box_error **err)
         builder_add(b, NEW_OP(OPEN_SOURCE, .slot = SLOT_ROOT, .str = data, .num = OPEN_TREE_CLONE));
         return 0;
     }
-    b->scratch_attached = scratch && !b->prepare;
+    b->scratch_attached = scratch && !b->prepare && !takes_detached_upper();
     if (scratch)
-        flags |= OVERLAY_SCRATCH | (b->prepare ? OVERLAY_DETACHED : 0);
+        flags |= OVERLAY_SCRATCH | (b->scratch_attached ? 0 : OVERLAY_DETACHED);
     else if (root->upper && !b->options->keep_upper)
         flags |= OVERLAY_VOLATILE; /* never synced, and not to be mounted again as it is */
     if (b->new_user && !b->privileged)

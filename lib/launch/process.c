@@ -381,7 +381,8 @@ static void destroy_cgroup(box_process *p)
     if (!p->cgroup)
         return;
     if (!p->detached && !p->joined) {
-        box_cgroup_kill(p->cgroup, SIGKILL, NULL);
+        if (!p->pid_namespace || p->ending.kind == BOX_ENDING_NONE) /* otherwise all went with the first process */
+            box_cgroup_kill(p->cgroup, SIGKILL, NULL);
         box_cgroup_destroy(p->cgroup, 2000, NULL);
     }
     box_cgroup_free(p->cgroup);

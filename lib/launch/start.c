@@ -27,7 +27,7 @@
 #include <libbox/pidfd.h>
 #include "base/cleanup.h"
 #include "base/rawsys.h"
-#include "kernel/cgroup_limits.h"
+#include "kernel/cgroup.h"
 #include "kernel/vclone.h"
 #include "launch/hooks.h"
 
@@ -208,11 +208,15 @@ static int enter_cgroup(struct start *s, box_error **err)
     bool lenient = plan->may_miss & SPEC_LAYER_CGROUP;
 
     if (!cgroup && (plan->limits || plan->cgroup_path)) {
-        unsigned wanted = BOX_CONTROLLER_UNIFIED | (plan->limits ? box_limits_controllers(plan->limits) : 0);
+        _cleanup_(box_cgroup_host) box_cgroup_host *host =
+            plan->cgroup_host ? cgroup_host_again(plan->cgroup_host, err) : box_cgroup_host_new(err);
+        unsigned wanted = plan->cgroup_wanted;
+        if (!host)
+            return err && *err ? box_error_code(*err) : BOX_ESYSTEM;
         /* Rules for devices alone are no reason to refuse an ordinary user, who cannot make any. */
         lenient = lenient || (geteuid() != 0 && !plan->cgroup_path &&
                               !(wanted & ~(unsigned)(BOX_CONTROLLER_UNIFIED | BOX_CONTROLLER_DEVICES)));
-        cgroup = box_cgroup_create(NULL, plan->cgroup_path, wanted, plan->limits, lenient ? BOX_CGROUP_LENIENT : 0,
+        cgroup = box_cgroup_create(host, plan->cgroup_path, wanted, plan->limits, lenient ? BOX_CGROUP_LENIENT : 0,
                                    lenient ? NULL : err);
         if (!cgroup && !lenient)
             return err && *err ? box_error_code(*err) : BOX_ESYSTEM;

@@ -661,13 +661,16 @@ STAGE_OP(MASK)
         return 0;
     if (target < 0)
         return target;
-    int cover = STAGE_DO(is_directory(s, target))
-                    ? STAGE_DO(stage_new_fs(s, "tmpfs", "tmpfs", "size\0" "0\0mode\0" "0555", 15,
-                                            MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC))
-                    : STAGE_DO(stage_open_tree(s, stage_slot(s, SLOT_NULL), "", OPEN_TREE_CLONE | AT_EMPTY_PATH));
+    int directory = STAGE_DO(is_directory(s, target)), source = stage_slot(s, directory ? SLOT_EMPTY : SLOT_NULL);
+    int first = directory && source < 0;
+    int cover = first ? STAGE_DO(stage_new_fs(s, "tmpfs", "tmpfs", "size\0" "0\0mode\0" "0555", 15,
+                                              MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC))
+                      : STAGE_DO(stage_open_tree(s, source, "", OPEN_TREE_CLONE | AT_EMPTY_PATH));
     int r = stage_move_mount(s, cover, target);
-    box_sys(close, cover);
     box_sys(close, target);
+    if (first) /* the other directories get a mount of the same, now that it is attached */
+        return r < 0 ? r : stage_set_slot(s, SLOT_EMPTY, cover);
+    box_sys(close, cover);
     return r;
 }
 
