@@ -3,12 +3,15 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <net/if.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -195,6 +198,16 @@ static int exec_only(void *data)
     _exit(127);
 }
 
+static int up_and_exec(void *data)
+{
+    struct ifreq request = {.ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING};
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+    if (fd < 0 || ioctl(fd, SIOCSIFFLAGS, &request) < 0)
+        _exit(127);
+    return exec_only(data);
+}
+
 static int64_t wait_for(struct subject *s, pid_t pid, int64_t from, const char *call)
 {
     int status = 0;
@@ -209,7 +222,7 @@ static int64_t wait_for(struct subject *s, pid_t pid, int64_t from, const char *
     return bench_now() - from;
 }
 
-int64_t bench_floor(struct subject *s)
+static int64_t run_floor(struct subject *s, int (*child)(void *))
 {
     struct floor *f = s->data;
 
@@ -217,8 +230,18 @@ int64_t bench_floor(struct subject *s)
         return bench_fail(s, "out of memory");
     int64_t from = bench_now();
     return wait_for(
-        s, clone(exec_only, (char *)f->stack + FLOOR_STACK, CLONE_VM | CLONE_VFORK | f->flags | SIGCHLD, f),
+        s, clone(child, (char *)f->stack + FLOOR_STACK, CLONE_VM | CLONE_VFORK | f->flags | SIGCHLD, f),
         from, "clone");
+}
+
+int64_t bench_floor(struct subject *s)
+{
+    return run_floor(s, exec_only);
+}
+
+int64_t bench_floor_up(struct subject *s)
+{
+    return run_floor(s, up_and_exec);
 }
 
 int64_t bench_fork(struct subject *s)

@@ -15,8 +15,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <linux/magic.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <libbox/box.h>
@@ -83,8 +86,11 @@ static box_spec *bare_spec(bool user)
     return spec;
 }
 
-/* Docker's defaults with limits. `root` NULL: an overlay over the layer, its changes kept in a directory. */
-static box_spec *full_spec(const char *root)
+enum root { THROWN_AWAY, KEPT, DIRECTORY };
+
+/* Docker's defaults with limits, if there are to be limits. The root is an overlay over the layer, whose changes are
+ * thrown away or kept in a directory, or a directory as it is. */
+static box_spec *full_spec(enum root root, bool limited)
 {
     box_spec *spec = box_spec_new();
     box_error *err = NULL;
@@ -92,15 +98,19 @@ static box_spec *full_spec(const char *root)
     struct box_limits *limits = spec ? box_spec_limits(spec) : NULL;
 
     must(limits ? 0 : -1, err, "box_spec_new");
-    if (root) {
-        must(box_spec_set_root(spec, root, &err), err, "root");
+    if (root == DIRECTORY) {
+        must(box_spec_set_root(spec, settings.path[3], &err), err, "root");
     } else {
         char *lower[] = {settings.path[0], NULL};
-        must(box_spec_set_root_overlay(spec, lower, settings.path[1], settings.path[2], &err), err,
-             "overlay");
+        bool kept = root == KEPT;
+        must(box_spec_set_root_overlay(spec, lower, kept ? settings.path[1] : NULL, kept ? settings.path[2] : NULL,
+                                       &err),
+             err, "overlay");
     }
     must(box_spec_set_args(spec, args, &err), err, "args");
     must(box_spec_set_hostname(spec, "bench", &err), err, "hostname");
+    if (!limited)
+        return spec;
     must(box_limits_set(limits, BOX_LIMIT_MEMORY_MAX, 256 * (int64_t)MIB, &err), err, "memory");
     must(box_limits_set(limits, BOX_LIMIT_PIDS_MAX, 64, &err), err, "pids");
     must(box_limits_set_cpus(limits, 1, &err), err, "cpus");
@@ -181,6 +191,7 @@ static box_plan *plan_of(box_spec *spec)
 struct stored {
     box_store *store;
     box_spec *spec;
+    unsigned flags;
 };
 
 /* Create, start, wait, remove: a container with a name and its state on disk. */
@@ -193,7 +204,7 @@ static int64_t run_container(struct subject *s)
     fresh_overlay();
     int64_t from = bench_now();
 
-    int r = box_container_create(d->store, NULL, NULL, d->spec, 0, &c, &err);
+    int r = box_container_create(d->store, NULL, NULL, d->spec, d->flags, &c, &err);
     if (r >= 0)
         r = box_container_start(c, NULL, &err);
     if (r >= 0)
@@ -202,7 +213,7 @@ static int64_t run_container(struct subject *s)
         r >= 0 && box_container_ending(c)->kind == BOX_ENDING_EXIT && box_container_ending(c)->code == 0;
     if (r >= 0 && !good)
         bench_fail(s, "%s", box_container_ending(c)->text);
-    if (c && r >= 0)
+    if (c && r >= 0 && !(d->flags & BOX_CONTAINER_AUTO_REMOVE))
         r = box_container_remove(c, BOX_CONTAINER_FORCE, &err);
     box_container_free(c);
     if (r < 0)
@@ -267,7 +278,7 @@ static void add_runtimes(struct group *g, const char *dir)
                 "run", "-b", dir, "libbox-bench", NULL);
 }
 
-static struct subject *add_floor(struct group *g, const char *name, int flags)
+static struct subject *add_floor(struct group *g, int flags, bool up)
 {
     struct floor *f = calloc(1, sizeof(*f));
 
@@ -275,7 +286,8 @@ static struct subject *add_floor(struct group *g, const char *name, int flags)
         die("out of memory");
     f->program = settings.program;
     f->flags = flags;
-    return bench_add(g, name, bench_floor, f);
+    return up ? bench_add(g, "floor, loopback up", bench_floor_up, f)
+              : bench_add(g, "floor (clone, exec, wait)", bench_floor, f);
 }
 
 static struct worker *new_worker(const char *program, const char *mode, uint64_t mib)
@@ -315,10 +327,12 @@ static void bare_rows(bool user)
     box_plan *plan = plan_of(spec);
 
     bench_add(&g, "libbox", run_plan, plan);
-    add_floor(&g, "floor (clone, exec, wait)", flags);
+    add_floor(&g, flags, false);
+    add_floor(&g, flags, true);
     bench_run(&g, settings.runs, &settings.out);
     bench_add(&once, "libbox", run_launch, spec);
-    add_floor(&once, "floor (clone, exec, wait)", flags);
+    add_floor(&once, flags, false);
+    add_floor(&once, flags, true);
     bench_run(&once, settings.runs, &settings.out);
     box_plan_free(plan);
     box_spec_free(spec);
@@ -401,37 +415,102 @@ static void memory_rows(const char *self)
     }
 }
 
+/* Where the run directory belongs: a tmpfs, as /run is, when there is one that we may write to. */
+static char *run_dir(const char *name)
+{
+    struct statfs fs;
+    char *path = NULL;
+
+    if (statfs("/dev/shm", &fs) < 0 || fs.f_type != TMPFS_MAGIC || access("/dev/shm", W_OK) < 0)
+        return in_dir(name);
+    if (asprintf(&path, "/dev/shm/%s-%s", strrchr(settings.dir, '/') + 1, name) < 0)
+        die("out of memory");
+    return path;
+}
+
+static void one_full_row(const char *name, int64_t (*run)(struct subject *), void *data, unsigned share)
+{
+    struct group g = {.name = name};
+
+    bench_add(&g, "libbox", run, data);
+    add_floor(&g, NAMESPACES, false);
+    bench_run(&g, settings.runs / share + 1, &settings.out);
+}
+
+static void stored_rows(void)
+{
+    struct stored thrown = {.spec = full_spec(KEPT, true), .flags = BOX_CONTAINER_AUTO_REMOVE};
+    struct stored kept = {.spec = thrown.spec};
+    box_spec *waits = full_spec(THROWN_AWAY, true);
+    char *root = in_dir("store"), *run = run_dir("run");
+    char *args[] = {"/bin/true", "wait", NULL};
+    box_error *err = NULL;
+
+    must(box_store_open(root, run, 0, &thrown.store, &err), err, "store");
+    kept.store = thrown.store;
+    one_full_row("full container, state on disk, --rm", run_container, &thrown, 2);
+    one_full_row("full container, state on disk, kept", run_container, &kept, 4);
+    must(box_spec_set_args(waits, args, &err), err, "args");
+    box_spec *bundled = full_spec(DIRECTORY, true);
+    must(box_spec_set_args(bundled, args, &err), err, "args");
+    bench_monitor(&settings.out, thrown.store, waits, settings.dir, bundle("wait", bundled));
+    box_store_free(thrown.store);
+    box_spec_free(thrown.spec);
+    box_spec_free(bundled);
+    box_spec_free(waits);
+    free(root);
+    free(run);
+}
+
 static void full_rows(void)
 {
-    struct group kept = {.name = "full container, plan kept"}, once = {.name = "full container, plan made"};
-    struct group whole = {.name = "full container, with state on disk"};
-    box_spec *spec = full_spec(NULL), *rooted = full_spec(settings.path[3]);
-    struct stored stored = {.spec = spec};
-    char *root = in_dir("store"), *run = in_dir("run");
-    box_error *err = NULL;
+    struct group once = {.name = "full container, plan made"};
+    box_spec *spec = full_spec(THROWN_AWAY, true), *kept = full_spec(KEPT, true), *rooted = full_spec(DIRECTORY, true);
     box_plan *plan = plan_of(spec);
 
-    bench_add(&kept, "libbox", run_plan, plan);
-    add_floor(&kept, "floor (clone, exec, wait)", NAMESPACES);
-    bench_run(&kept, settings.runs, &settings.out);
-
+    one_full_row("full container, plan kept", run_plan, plan, 1);
     bench_add(&once, "libbox", run_launch, spec);
-    add_floor(&once, "floor (clone, exec, wait)", NAMESPACES);
+    add_floor(&once, NAMESPACES, false);
     add_runtimes(&once, bundle("full", rooted));
     slower(&once, 2, 4);
     bench_run(&once, settings.runs, &settings.out);
-
-    must(box_store_open(root, run, 0, &stored.store, &err), err, "store");
-    bench_add(&whole, "libbox", run_container, &stored);
-    add_floor(&whole, "floor (clone, exec, wait)", NAMESPACES);
-    bench_run(&whole, settings.runs / 2 + 1, &settings.out);
-
-    box_store_free(stored.store);
+    one_full_row("full container, changes kept on disk", run_launch, kept, 2);
     box_plan_free(plan);
     box_spec_free(spec);
+    box_spec_free(kept);
     box_spec_free(rooted);
-    free(root);
-    free(run);
+    stored_rows();
+}
+
+/* Some runtimes refuse a hybrid cgroup hierarchy. In a mount namespace of this program's own, which is the last that it
+ * does, the unified hierarchy alone is shown, to them and to libbox alike. It has no controllers where the others are
+ * v1's, so the limits are left out; the device rules stay. */
+static void unified_rows(void)
+{
+    struct group bare = {.name = "namespaces, unified hierarchy alone"}, full = {.name = "full, unified alone, no limits"};
+    box_spec *rooted = full_spec(DIRECTORY, false), *spec = full_spec(THROWN_AWAY, false);
+    struct statfs fs;
+
+    if (statfs("/sys/fs/cgroup", &fs) < 0 || fs.f_type == CGROUP2_SUPER_MAGIC)
+        return; /* it is alone anyway */
+    if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+        mount("cgroup2", "/sys/fs/cgroup", "cgroup2", 0, NULL) < 0) {
+        bench_skip(bare.name, "crun run", strerror(errno));
+        return;
+    }
+    box_spec *host = bare_spec(false);
+    bench_add(&bare, "libbox", run_launch, host);
+    add_runtimes(&bare, in_dir("bare"));
+    slower(&bare, 1, 4);
+    bench_run(&bare, settings.runs / 2 + 1, &settings.out);
+    bench_add(&full, "libbox", run_launch, spec);
+    add_floor(&full, NAMESPACES, false);
+    add_runtimes(&full, bundle("full-unified", rooted));
+    slower(&full, 2, 4);
+    bench_run(&full, settings.runs / 2 + 1, &settings.out);
+    box_spec_free(host);
+    box_spec_free(spec);
+    box_spec_free(rooted);
 }
 
 static void process_rows(const char *self)
@@ -448,9 +527,9 @@ static void process_rows(const char *self)
         bench_skip(box.name, "floor (clone, exec, wait)", "the program box or its image is not there");
         return;
     }
-    add_command(&box, "libbox", settings.box, "--root", in_dir("box-store"), "--runroot", in_dir("box-run"),
+    add_command(&box, "libbox", settings.box, "--root", in_dir("box-store"), "--runroot", run_dir("box-run"),
                 "run", "--rm", "--network", "none", settings.image, "/bin/true", NULL);
-    add_floor(&box, "floor (clone, exec, wait)", NAMESPACES);
+    add_floor(&box, NAMESPACES, false);
     bench_run(&box, settings.runs / 4 + 1, &settings.out);
 }
 
@@ -585,6 +664,8 @@ int main(int argc, char **argv)
         process_rows("/proc/self/exe");
     if (!*only || strstr(only, "memory"))
         memory_rows("/proc/self/exe");
+    if (!*only || strstr(only, "peers"))
+        unified_rows();
     if (bench_finish(&settings.out) < 0)
         die("%s: %s", settings.out.json_path, strerror(errno));
     return 0;

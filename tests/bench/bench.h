@@ -66,6 +66,8 @@ struct floor {
     void *stack;
 };
 int64_t bench_floor(struct subject *s);
+/* The same with the new network namespace's loopback interface brought up before the exec, as every runtime does. */
+int64_t bench_floor_up(struct subject *s);
 /* fork, exec, waitpid, for hosts that have memory of their own. `data` is the program's path. */
 int64_t bench_fork(struct subject *s);
 
@@ -86,6 +88,11 @@ struct worker {
 };
 int64_t bench_worker(struct subject *s);
 void bench_worker_end(struct worker *w);
+/* bench-monitor.c */
+struct box_store;
+struct box_spec;
+void bench_monitor(struct output *out, struct box_store *store, const struct box_spec *spec, const char *dir,
+                   const char *bundle);
 /* The other side: answers until standard input ends. Returns an exit status. */
 int bench_serve(struct subject *s);
 
