@@ -299,9 +299,26 @@ int box_dir_sync(int dirfd, box_error **err)
     return 0;
 }
 
+static int write_in_place(int dirfd, const char *name, const void *data, size_t length, mode_t mode, unsigned flags,
+                          box_error **err)
+{
+    _close_ int fd = openat(dirfd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+
+    if (fd < 0)
+        return box_fail_sys(err, "open", name, "make a new file");
+    if (fchmod(fd, mode) < 0 || box_write_all(fd, data, length) < 0 || (!(flags & BOX_FILE_NO_SYNC) && fsync(fd) < 0)) {
+        int r = box_fail_sys(err, "write", name, "write the new file");
+        unlinkat(dirfd, name, 0);
+        return r;
+    }
+    return flags & (BOX_FILE_NO_SYNC | BOX_FILE_NO_DIR_SYNC) ? 0 : box_dir_sync(dirfd, err);
+}
+
 int box_file_replace(int dirfd, const char *name, const void *data, size_t length, mode_t mode,
                      unsigned flags, box_error **err)
 {
+    if (flags & BOX_FILE_IN_PLACE)
+        return write_in_place(dirfd, name, data, length, mode, flags, err);
     _file_new_ struct box_file_new file = BOX_FILE_NEW;
     int r = box_file_begin(&file, dirfd, mode, err);
 

@@ -39,6 +39,8 @@ int box_file_read(int dirfd, const char *path, size_t limit, char **data, size_t
 enum {
     BOX_FILE_EXCLUSIVE = 1, /* BOX_EEXISTS when the name is taken, instead of replacing it */
     BOX_FILE_NO_SYNC = 2,   /* no fsync: for files that do not outlive the boot, under /run */
+    BOX_FILE_IN_PLACE = 8, /* box_file_replace(): a new file, written under its name, in a directory that is put in
+                            * place as a whole when it is complete. BOX_EEXISTS when the name is taken */
     BOX_FILE_NO_DIR_SYNC = 4, /* the file is synced, its name is not: after a power cut the old file or the new, whole */
 };
 

@@ -57,6 +57,7 @@ struct box_container {
     unsigned flags;
     int stop_timeout;
     bool removing;
+    bool unpublished; /* its directory has not got its place yet: what is written there need not be replaced */
     int64_t created, finished, last_started;
     box_spec *spec;
     char *log_path, *upper;
@@ -87,6 +88,8 @@ int container_save_config(box_container *c, box_error **err);
 int container_load(const box_store *store, const char *id, box_container **container, box_error **err);
 int container_save_run(box_container *c, box_error **err);
 int container_load_run(box_container *c, box_error **err);
+/* How a file of the container's is written, for box_file_replace(). */
+unsigned container_file_flags(const box_container *c);
 /* Whether meta.json and config.json are still those that this handle knows. */
 bool container_is_current(const box_container *c);
 /* A descriptor of the handle's. */
@@ -107,6 +110,8 @@ bool container_host_alive(box_container *c);
 struct box_cgroup *container_cgroup(box_container *c);
 /* Finishes a container whose process is gone. Waits shortly for who knows better how it ended. */
 int container_finish(box_container *c, box_error **err);
+/* Kills what is in the cgroup of the run, and removes it. */
+int container_take_cgroup_down(box_container *c);
 /* Takes the run file away. */
 void container_forget_run(box_container *c);
 void container_set_ending(box_container *c, const struct box_ending *ending);

@@ -108,18 +108,18 @@ static int write_hosts(box_container *c, int dir, const char *hostname, box_erro
 {
     _free_ char *hosts = box_strf("127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n127.0.1.1\t%s\n", hostname);
     _free_ char *line = box_strf("%s\n", hostname), *resolv = NULL;
+    unsigned flags = container_file_flags(c); /* whoever keeps the container finds them whole */
     size_t length = 0;
     int r;
 
-    (void)c;
     if (!hosts || !line)
         return box_fail_nomem(err);
     if (box_file_read(AT_FDCWD, "/etc/resolv.conf", 64 << 10, &resolv, &length, NULL) < 0)
         length = 0;
-    if ((r = box_file_replace(dir, "hosts", hosts, strlen(hosts), 0644, BOX_FILE_NO_SYNC, err)) < 0 ||
-        (r = box_file_replace(dir, "hostname", line, strlen(line), 0644, BOX_FILE_NO_SYNC, err)) < 0)
+    if ((r = box_file_replace(dir, "hosts", hosts, strlen(hosts), 0644, flags, err)) < 0 ||
+        (r = box_file_replace(dir, "hostname", line, strlen(line), 0644, flags, err)) < 0)
         return r;
-    return box_file_replace(dir, "resolv.conf", resolv ? resolv : "", length, 0644, BOX_FILE_NO_SYNC, err);
+    return box_file_replace(dir, "resolv.conf", resolv ? resolv : "", length, 0644, flags, err);
 }
 
 static bool mounts_at(const box_spec *spec, const char *path)
@@ -214,8 +214,7 @@ static int fill(box_container *c, const box_store *store, int dir, struct box_im
         if ((r = use_image(c, dir, image, err)) < 0 || (r = add_etc(c, dir, err)) < 0 ||
             (r = add_hostname_variable(c, err)) < 0)
             return r;
-        unsigned flags = is_thrown_away(c) ? BOX_FILE_NO_SYNC : BOX_FILE_NO_DIR_SYNC;
-        if ((r = box_store_pin(store, dir, c->manifest, flags, err)) < 0)
+        if ((r = box_store_pin(store, dir, c->manifest, container_file_flags(c), err)) < 0)
             return r;
     }
     if ((r = box_spec_check(c->spec, err)) < 0)
@@ -241,6 +240,7 @@ static int publish(box_container *c, int all, const char *temporary, const char 
         return r;
     if (renameat(all, temporary, all, c->id) < 0)
         return box_fail_sys(err, "renameat", c->id, "make the container");
+    c->unpublished = false;
     return is_thrown_away(c) ? 0 : box_dir_sync(all, err);
 }
 
@@ -254,6 +254,7 @@ static box_container *new_container(const box_store *store, unsigned flags, box_
     }
     c->dir = c->run_dir = c->pidfd = c->host_lock = -1;
     c->flags = flags;
+    c->unpublished = true;
     c->stop_timeout = 10;
     c->created = container_now();
     c->root = strdup(box_store_root(store));
@@ -380,7 +381,7 @@ int box_container_rename(box_container *c, const char *name, box_error **err)
                              "container %s has this name already", name);
     if ((r = take_name(all, c, name, err)) < 0)
         return r;
-    if ((r = write_name(all, c, err)) < 0 || (r = container_save_meta(c, c->dir, err)) < 0)
+    if ((r = write_name(all, c, err)) < 0 || (r = container_save_meta(c, err)) < 0)
         return r;
     _close_ int names = names_dir(all, NULL);
     if (names >= 0)

@@ -197,7 +197,7 @@ static void learn_ending(box_container *c)
     }
 }
 
-static int take_cgroup_down(box_container *c)
+int container_take_cgroup_down(box_container *c)
 {
     struct box_cgroup *cgroup = container_cgroup(c);
     int r = 0;
@@ -279,7 +279,8 @@ int container_finish(box_container *c, box_error **err)
         container_set_ending(c, &e);
     }
     container_read_name(c);
-    int down = take_cgroup_down(c);
+    int down = container_take_cgroup_down(c);
+    c->removing = c->flags & BOX_CONTAINER_AUTO_REMOVE; /* marked in the same go */
     r = container_save_meta(c, err);
     if (r < 0)
         return r;

@@ -165,7 +165,11 @@ static size_t sweep_one(struct box_store *store, const char *id)
         return 0;
     if (c->removing) {
         _close_ int lock = box_lock_take(c->dir, "lock", BOX_LOCK_EXCLUSIVE, box_deadline_in_ms(0), NULL);
-        return lock >= 0 && container_remove_files(c, NULL) >= 0 ? 1 : 0;
+        if (lock < 0)
+            return 0;
+        if (container_load_run(c, NULL) >= 0 && c->run.present && container_take_cgroup_down(c) >= 0)
+            container_forget_run(c);
+        return container_remove_files(c, NULL) >= 0 ? 1 : 0;
     }
     if (container_load_run(c, NULL) < 0)
         return 0;

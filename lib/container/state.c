@@ -73,9 +73,10 @@ bool container_is_current(const box_container *c)
 }
 
 /* What is thrown away at its end need not outlive the machine. What is kept is whole after a power cut, old or new. */
-static unsigned sync_flags(const box_container *c)
+unsigned container_file_flags(const box_container *c)
 {
-    return c->flags & BOX_CONTAINER_AUTO_REMOVE ? BOX_FILE_NO_SYNC : BOX_FILE_NO_DIR_SYNC;
+    return (c->flags & BOX_CONTAINER_AUTO_REMOVE ? BOX_FILE_NO_SYNC : BOX_FILE_NO_DIR_SYNC) |
+           (c->unpublished ? BOX_FILE_IN_PLACE : 0);
 }
 
 static int write_document(int dirfd, const char *name, json_object *doc, unsigned flags, box_error **err)
@@ -131,7 +132,7 @@ int container_save_meta(box_container *c, box_error **err)
     if (c->ending.kind != BOX_ENDING_NONE && (r = put_ending(doc, &c->ending, err)) < 0)
         return r;
     /* A mark that is lost only means that the removal did not happen. */
-    r = write_document(c->dir, "meta.json", doc, c->removing ? BOX_FILE_NO_SYNC : sync_flags(c), err);
+    r = write_document(c->dir, "meta.json", doc, c->removing ? BOX_FILE_NO_SYNC : container_file_flags(c), err);
     if (r >= 0)
         c->meta_seen = stamp_of(c, "meta.json");
     return r;
@@ -143,7 +144,7 @@ int container_save_config(box_container *c, box_error **err)
     int r = box_spec_format(c->spec, &text, err);
 
     if (r >= 0)
-        r = box_file_replace(c->dir, "config.json", text, strlen(text), 0600, sync_flags(c), err);
+        r = box_file_replace(c->dir, "config.json", text, strlen(text), 0600, container_file_flags(c), err);
     if (r >= 0)
         c->config_seen = stamp_of(c, "config.json");
     return r;
