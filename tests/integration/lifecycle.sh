@@ -113,5 +113,17 @@ ok "20 at once" sh -c '
     wait
     [ "$(cat "$1"/many.* | sort -n | tr "\n" " ")" = "0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 " ]' "$BOX" "$BOX_TMP"
 [ "$tap_failed" -eq 0 ] || cat "$BOX_TMP"/many.*
+# ---- what a power cut leaves
+torn=0000000000000000000000000000000000000000000000000000000000000000 whole=1111111111111111111111111111111111111111111111111111111111111111
+mkdir -m 1700 "$BOX_TMP/root/containers/$torn" && : >"$BOX_TMP/root/containers/$torn/meta.json" && : >"$BOX_TMP/root/containers/$torn/image"
+mkdir -m 700 "$BOX_TMP/root/containers/$whole" && : >"$BOX_TMP/root/containers/$whole/meta.json"
+ok "containers are listed" box ps -a
+ok "one that was to be thrown away and is not whole is taken away" [ ! -e "$BOX_TMP/root/containers/$torn" ]
+ok "one that was to be kept is left to people" [ -d "$BOX_TMP/root/containers/$whole" ]
+rm -rf "$BOX_TMP/root/containers/$whole"
+sticky=$(box create --rm --name sticky busybox true)
+like "--rm is known by its directory" "$(stat -c %a "$BOX_TMP/root/containers/$sticky")" '^1700$'
+box rm sticky >/dev/null
+
 no_containers "and nothing is left"
 done_testing

@@ -38,5 +38,16 @@ status_is "so is a negative number of processors" 125 box run --rm --cpus -1 bus
 status_is "and processors that are not there" 125 box run --rm --cpuset-cpus 4000 busybox true
 is "--cpuset-cpus" "$(box run --rm --cpuset-cpus 0 busybox nproc)" 1
 not_ok "update refuses nonsense" box update -m lots lim
+
+# A hierarchy that the container has no cgroup in is not shown: what the host has there is not its business.
+mark=/sys/fs/cgroup/cpuset/libbox-mark-$$
+if [ "$(id -u)" = 0 ] && [ -d /sys/fs/cgroup/cpuset ] && mkdir "$mark" 2>/dev/null; then
+    like "its own cgroup is shown" "$(box run --rm -m 64m busybox cat /sys/fs/cgroup/memory/memory.limit_in_bytes)" '^67108864$'
+    is "and no cgroup of the host's" "$(box run --rm -m 64m busybox find /sys/fs/cgroup -maxdepth 2 -name 'libbox-mark-*')" ""
+    rmdir "$mark"
+else
+    skip "its own cgroup is shown" "there is no v1 cpuset hierarchy to mark"
+    skip "and no cgroup of the host's" "there is no v1 cpuset hierarchy to mark"
+fi
 no_containers "nothing is left"
 done_testing
