@@ -208,7 +208,6 @@ static void what_is_not_carried_out(void)
     refused_document("\"intelRdt\": {\"closID\": \"a\"}", BOX_EUNSUPPORTED, "linux.intelRdt");
     refused_document("\"netDevices\": {\"eth0\": {\"name\": \"in\"}}", BOX_EUNSUPPORTED, "linux.netDevices");
     refused_option("proc", "proc", "tmpcopyup", "tmpcopyup");
-    refused_option("bind", root_dir, "size=1m", "size");
     refused_option("tmpfs", "tmpfs", "copy-symlink", "copy-symlink");
 
     box_spec *spec = new_spec();
