@@ -53,6 +53,21 @@ BOX_API void box_store_free(box_store *store);
 BOX_API const char *box_store_root(const box_store *store);
 BOX_API const char *box_store_runroot(const box_store *store);
 
+/* Settings of the store, which last and hold for every process that uses it. Each key has a default, which
+ * stands first:
+ *
+ *     blobs   keep | drop    whether the compressed layers stay beside the unpacked ones. They are what is
+ *                            pushed and saved, byte for byte, and what a damaged layer is repaired from; a
+ *                            store that only ever runs images can do without, and takes a third less room.
+ *                            Changing it does not bring dropped ones back; kept ones go with the next
+ *                            collection.
+ *
+ * *value is what holds, to be freed by the caller. BOX_EINVAL, naming what there is, for a key or a value that
+ * there is not. */
+BOX_API int box_store_get(box_store *store, const char *key, char **value, box_error **err);
+/* value NULL: the default again. Operations that run already may go on with what they found. */
+BOX_API int box_store_set(box_store *store, const char *key, const char *value, box_error **err);
+
 /* What a call took away. */
 typedef struct box_store_freed {
     size_t blobs;
@@ -69,8 +84,9 @@ typedef struct box_store_usage {
     uint64_t reclaimable; /* of these, what removing all that is not active gives back */
 } box_store_usage;
 
-/* Takes away every layer and blob that no image, no container and no load in progress refers to, and what
- * killed processes left behind. Cheap when there is nothing to do. `freed` may be NULL. */
+/* Takes away every layer and blob that no image, no container and no load in progress refers to, what killed
+ * processes left behind, and what pulls that failed had fetched for the next one to go on from. Cheap when
+ * there is nothing to do. `freed` may be NULL. */
 BOX_API int box_store_collect(box_store *store, box_store_freed *freed, box_error **err);
 
 /* Called for each thing that is wrong: `what` is a path below the root, `why` one sentence. */

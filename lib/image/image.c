@@ -11,20 +11,16 @@
 /* ---- Reading one from the store ---- */
 
 static int read_documents(const box_store *store, const struct box_digest *manifest_digest,
-                          char **manifest_json, size_t *manifest_length, struct box_digest *id,
+                          char **manifest_json, size_t *manifest_length, struct box_manifest *manifest,
                           char **config_json, size_t *config_length, box_error **err)
 {
-    _manifest_ struct box_manifest manifest = {0};
     char text[BOX_DIGEST_TEXT];
     int r = box_store_read_blob(store, manifest_digest, manifest_json, manifest_length, err);
 
     if (r == 0)
         r = box_manifest_parse(*manifest_json, *manifest_length, NULL,
-                               box_digest_format(manifest_digest, text), UINT32_MAX, &manifest, err);
-    if (r < 0)
-        return r;
-    *id = manifest.config.digest;
-    return box_store_read_blob(store, id, config_json, config_length, err);
+                               box_digest_format(manifest_digest, text), UINT32_MAX, manifest, err);
+    return r < 0 ? r : box_store_read_blob(store, &manifest->config.digest, config_json, config_length, err);
 }
 
 /* Errors in what the store itself keeps are damage, whatever they would be in what comes in. */
@@ -75,11 +71,13 @@ static int find_layers(const box_store *store, struct box_image *image, box_erro
 static int fill(const box_store *store, const struct box_index_entry *entry, struct box_image *image,
                 box_error **err)
 {
-    int r = read_documents(store, &entry->manifest, &image->manifest_json, &image->manifest_length,
-                           &image->id_digest, &image->config_json, &image->config_length, err);
+    _manifest_ struct box_manifest manifest = {0};
+    int r = read_documents(store, &entry->manifest, &image->manifest_json, &image->manifest_length, &manifest,
+                           &image->config_json, &image->config_length, err);
 
     if (r < 0)
         return r;
+    image->id_digest = manifest.config.digest;
     image->manifest_digest = entry->manifest;
     box_digest_format(&image->manifest_digest, image->digest);
     box_digest_format(&image->id_digest, image->id);
@@ -120,24 +118,45 @@ int box_image_read(const box_store *store, const struct box_index *index, const 
     return r;
 }
 
-int box_image_references(const box_store *store, const struct box_digest *manifest, struct box_digest *config,
-                         struct box_digest **diff_ids, size_t *n, box_error **err)
+static int take_blobs(const struct box_manifest *manifest, struct box_image_references *references, box_error **err)
+{
+    references->blobs = calloc(manifest->n_layers ? manifest->n_layers : 1, sizeof(*references->blobs));
+    if (!references->blobs)
+        return box_fail_nomem(err);
+    for (size_t i = 0; i < manifest->n_layers; i++)
+        references->blobs[references->n_blobs++] = manifest->layers[i].digest;
+    return 0;
+}
+
+int box_image_references(const box_store *store, const struct box_digest *manifest_digest,
+                         struct box_image_references *references, box_error **err)
 {
     _free_ char *manifest_json = NULL, *config_json = NULL;
-    _config_ struct box_config parsed = {0};
+    _manifest_ struct box_manifest manifest = {0};
+    _config_ struct box_config config = {0};
     char text[BOX_DIGEST_TEXT];
     size_t manifest_length = 0, config_length = 0;
     box_error *why = NULL;
-    int r = read_documents(store, manifest, &manifest_json, &manifest_length, config, &config_json,
+    int r = read_documents(store, manifest_digest, &manifest_json, &manifest_length, &manifest, &config_json,
                            &config_length, &why);
 
+    *references = (struct box_image_references){.config = manifest.config.digest};
     if (r == 0)
-        r = box_config_parse(config_json, config_length, box_digest_format(config, text), &parsed, &why);
+        r = box_config_parse(config_json, config_length, box_digest_format(&manifest.config.digest, text), &config,
+                             &why);
+    if (r == 0)
+        r = take_blobs(&manifest, references, &why);
     if (r < 0)
-        return damaged(manifest, why, err);
-    *diff_ids = box_take(parsed.diff_ids);
-    *n = parsed.n_diff_ids;
+        return damaged(manifest_digest, why, err);
+    references->diff_ids = box_take(config.diff_ids);
+    references->n_diff_ids = config.n_diff_ids;
     return 0;
+}
+
+void box_image_references_clear(struct box_image_references *references)
+{
+    free(references->diff_ids);
+    free(references->blobs);
 }
 
 void box_image_free(box_image *image)

@@ -38,9 +38,15 @@ BOX_CLEANUP(box_image_list, box_image_list_free);
 int box_image_read(const box_store *store, const struct box_index *index, const struct box_index_entry *entry,
                    box_image **image, box_error **err);
 
-/* What a manifest refers to: its config and the diff ids in it. The caller frees *diff_ids. */
-int box_image_references(const box_store *store, const struct box_digest *manifest, struct box_digest *config,
-                         struct box_digest **diff_ids, size_t *n, box_error **err);
+/* What a manifest refers to: its config, the diff ids in that, and the layers' blobs. Clear it in any case. */
+struct box_image_references {
+    struct box_digest config;
+    struct box_digest *diff_ids, *blobs;
+    size_t n_diff_ids, n_blobs;
+};
+int box_image_references(const box_store *store, const struct box_digest *manifest,
+                         struct box_image_references *references, box_error **err);
+void box_image_references_clear(struct box_image_references *references);
 
 /* The entry that a text names, a name or the first digits of an id. *by_id (may be NULL): it was an id.
  * BOX_ENOTFOUND, BOX_EINVAL (ambiguous), BOX_EPARSE. */

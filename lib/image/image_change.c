@@ -160,7 +160,7 @@ static int remove_locked(struct box_store_work *work, const char *image, unsigne
         return r;
     /* The image is gone. Whether its layers could be taken away at once is another matter: damage elsewhere
      * in the store keeps them until box_store_collect() can tell what is needed. */
-    box_store_collect_locked(work, &removal->layers, &freed, NULL);
+    box_store_collect_locked(work, BOX_COLLECT_KEEP_PARTIAL, &removal->layers, &freed, NULL);
     return 0;
 }
 

@@ -212,6 +212,8 @@ static int make_image(struct load *load, const struct box_digest *diff_id, uint6
     if (r == 0)
         r = box_load_take_config(image, 1, err);
     if (r == 0)
+        image->blobs[0] = *diff_id;
+    if (r == 0)
         r = box_load_describe_layer(layers, BOX_MEDIA_OCI_LAYER, diff_id, size, err);
     return r < 0 ? r : box_load_make_manifest(image, layers, err);
 }
@@ -219,7 +221,8 @@ static int make_image(struct load *load, const struct box_digest *diff_id, uint6
 static int import_piece(struct load *load, const struct box_piece *piece, box_image **out, box_error **err)
 {
     const struct box_layer_input input = {
-        .fd = piece->fd, .size = piece->size, .limits = &load->limits, .tick = layer_tick, .tick_data = load};
+        .fd = piece->fd, .size = piece->size, .keep = load->keeps_blobs, .limits = &load->limits, .tick = layer_tick,
+        .tick_data = load};
     _cleanup_(box_image_list) box_image_list *list = NULL;
     struct box_digest diff_id;
     uint64_t size = 0;

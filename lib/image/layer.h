@@ -5,6 +5,8 @@
 
 #include <libbox/image.h>
 
+#include <stdbool.h>
+
 #include "base/digest.h"
 #include "image/store.h"
 
@@ -15,6 +17,7 @@ struct box_layer_input {
     int fd; /* a file that holds the blob, at … */
     uint64_t offset, size;
     const struct box_digest *blob; /* what the blob must be; NULL: only the diff id counts */
+    bool keep;                     /* the blob is to be in the store as well: box_store_keep_blob() */
     const box_image_limits *limits;
     box_layer_tick *tick; /* may be NULL */
     void *tick_data;
@@ -30,7 +33,8 @@ enum box_layer_outcome {
  * threads and processes may want the same layer: one unpacks it, the others wait. */
 int box_layer_make(struct box_store_work *work, const struct box_layer_input *input,
                    const struct box_layer_id *id, box_error **err);
-/* The same for a lowest layer whose diff id is not known before. *size gets the length of its tar stream. */
+/* The same for a lowest layer whose diff id is not known before. *size gets the length of its tar stream, which is
+ * also the blob that is kept, however it is compressed where it comes from. */
 int box_layer_make_unknown(struct box_store_work *work, const struct box_layer_input *input,
                            struct box_digest *diff_id, uint64_t *size, box_error **err);
 

@@ -9,6 +9,7 @@
 #include "base/strings.h"
 #include "base/workqueue.h"
 #include "image/reference.h"
+#include "image/store_collect.h"
 #include "image/unpack.h"
 
 /* Bytes of an archive between two reports. */
@@ -22,6 +23,7 @@ int box_load_init(struct load *load, box_store *store, const box_image_options *
     if (!store || (options && options->version != 1))
         return box_fail(err, BOX_EINVAL, "a store is needed, and options of version 1");
     load->limits = box_image_limits_or_default(load->options.limits);
+    load->keeps_blobs = box_store_keeps_blobs(store);
     return box_store_work_begin(store, &load->work, err);
 }
 
@@ -32,6 +34,7 @@ static void image_clear(struct load_image *image)
     free(image->config_json);
     free(image->media_type);
     free(image->layers);
+    free(image->blobs);
 }
 
 void box_load_clear(struct load *load)
@@ -106,7 +109,8 @@ static int make_layer(void *data, struct box_workqueue *queue, box_error **err)
     const struct box_layer_input input = {layer->piece.fd,
                                           layer->piece.offset,
                                           layer->piece.size,
-                                          layer->blob.algorithm ? &layer->blob : NULL,
+                                          &layer->blob,
+                                          job->load->keeps_blobs,
                                           &job->load->limits,
                                           layer_tick,
                                           job};
@@ -210,7 +214,7 @@ int box_load_finish(struct load *load, int r)
 
     box_load_clear(load);
     if (r < 0 && begun)
-        box_store_collect(store, NULL, NULL);
+        box_store_collect_with(store, BOX_COLLECT_KEEP_PARTIAL, NULL, NULL);
     return r;
 }
 

@@ -15,7 +15,7 @@
 struct load_layer {
     struct box_layer_id id;
     bool pending;           /* it is still to inherit */
-    struct box_digest blob; /* algorithm 0: not known */
+    struct box_digest blob;
     struct box_piece piece;
 };
 
@@ -26,6 +26,7 @@ struct load_image {
     char *media_type;
     struct box_digest manifest, config;
     struct box_layer_id *layers; /* the lowest first */
+    struct box_digest *blobs;    /* of them */
     size_t n_layers;
 };
 
@@ -42,6 +43,7 @@ struct load {
     /* The caller is told, and may cancel, from one thread at a time. */
     pthread_mutex_t mutex;
     bool cancelled;
+    bool keeps_blobs; /* the store does */
 };
 
 int box_load_init(struct load *load, box_store *store, const box_image_options *options, box_error **err);
@@ -58,8 +60,8 @@ int box_load_finish(struct load *load, int result);
 /* Finds the images of load->bundle. */
 int box_load_find(struct load *load, box_error **err);
 struct load_image *box_load_add_image(struct load *load, box_error **err);
-/* Adds a layer to be had, unless it is there; takes piece over. */
-int box_load_add_layer(struct load *load, const struct box_layer_id *id, const struct box_digest *blob,
+/* Adds the layer number `at` of an image to those to be had, unless it is there; takes piece over. */
+int box_load_add_layer(struct load *load, struct load_image *image, size_t at, const struct box_digest *blob,
                        struct box_piece *piece, box_error **err);
 /* Parses the config, takes its diff ids, and checks that there are as many as layers. */
 int box_load_take_config(struct load_image *image, size_t layers, box_error **err);

@@ -18,26 +18,54 @@ int box_load_need_all(struct load *load, box_error **err)
         r = box_store_work_need(&load->work, "blob", &load->images[i].manifest, err);
         if (r == 0)
             r = box_store_work_need(&load->work, "blob", &load->images[i].config, err);
+        for (size_t j = 0; r == 0 && j < load->images[i].n_layers; j++)
+            r = box_store_work_need(&load->work, "blob", &load->images[i].blobs[j], err);
     }
     return r;
+}
+
+/* What is to last: layers and their blobs. */
+struct lasting {
+    char (*names)[BOX_LAYER_NAME];
+    size_t n_names, names_capacity;
+    struct box_digest *blobs;
+    size_t n_blobs, blobs_capacity;
+};
+
+static void lasting_clear(struct lasting *lasting)
+{
+    free(lasting->names);
+    free(lasting->blobs);
+}
+#define _lasting_ __attribute__((cleanup(lasting_clear)))
+
+static int add_lasting(struct load *load, const struct load_image *image, struct lasting *lasting, box_error **err)
+{
+    int r = 0;
+
+    for (size_t i = 0; r >= 0 && i < image->n_layers; i++) {
+        char(*name)[BOX_LAYER_NAME] = box_array_add(&lasting->names, &lasting->n_names, &lasting->names_capacity);
+        struct box_digest *blob = box_array_add(&lasting->blobs, &lasting->n_blobs, &lasting->blobs_capacity);
+        if (!name || !blob)
+            return box_fail_nomem(err);
+        *blob = image->blobs[i];
+        r = box_store_find_layer(load->store, &image->layers[i], *name, NULL, err);
+        if (r == 0)
+            r = box_fail(err, BOX_ECORRUPT, "a layer has vanished from the store");
+    }
+    return r < 0 ? r : 0;
 }
 
 static int make_durable(struct load *load, box_error **err)
 {
     const box_image_progress progress = {.stage = BOX_IMAGE_STAGE_SYNC, .object = ""};
-    _free_ char(*names)[BOX_LAYER_NAME] = NULL;
-    size_t n = 0, capacity = 0;
+    _lasting_ struct lasting lasting = {0};
     int r = box_load_tell(load, &progress, err);
 
-    for (size_t i = 0; r >= 0 && i < load->n_images; i++)
-        for (size_t j = 0; r >= 0 && j < load->images[i].n_layers; j++) {
-            char(*slot)[BOX_LAYER_NAME] = box_array_add(&names, &n, &capacity);
-            r = slot ? box_store_find_layer(load->store, &load->images[i].layers[j], *slot, NULL, err)
-                     : box_fail_nomem(err);
-            if (r == 0)
-                r = box_fail(err, BOX_ECORRUPT, "a layer has vanished from the store");
-        }
-    return r < 0 ? r : box_store_make_durable(load->store, names, n, err);
+    for (size_t i = 0; r == 0 && i < load->n_images; i++)
+        r = add_lasting(load, &load->images[i], &lasting, err);
+    return r < 0 ? r
+                 : box_store_settle(load->store, lasting.names, lasting.n_names, lasting.blobs, lasting.n_blobs, err);
 }
 
 static int stage_blobs(struct load *load, box_error **err)

@@ -86,9 +86,12 @@ struct load_image *box_load_add_image(struct load *load, box_error **err)
     return image;
 }
 
-int box_load_add_layer(struct load *load, const struct box_layer_id *id, const struct box_digest *blob,
+int box_load_add_layer(struct load *load, struct load_image *image, size_t at, const struct box_digest *blob,
                        struct box_piece *piece, box_error **err)
 {
+    const struct box_layer_id *id = &image->layers[at];
+
+    image->blobs[at] = *blob;
     for (size_t i = 0; i < load->n_layers; i++)
         if (box_layer_id_equal(&load->layers[i].id, id)) {
             box_piece_close(piece);
@@ -98,7 +101,7 @@ int box_load_add_layer(struct load *load, const struct box_layer_id *id, const s
     if (!layer)
         return box_fail_nomem(err);
     layer->id = *id;
-    layer->blob = blob ? *blob : (struct box_digest){0};
+    layer->blob = *blob;
     layer->piece = *piece;
     *piece = BOX_PIECE_NONE;
     return 0;
@@ -123,6 +126,9 @@ int box_load_take_config(struct load_image *image, size_t layers, box_error **er
                              layers, config.n_diff_ids);
     }
     image->n_layers = layers;
+    image->blobs = calloc(layers ? layers : 1, sizeof(*image->blobs));
+    if (!image->blobs)
+        return box_fail_nomem(err);
     return box_layer_ids(config.diff_ids, layers, &image->layers, err);
 }
 
@@ -163,7 +169,7 @@ static int read_manifest(struct load *load, const struct box_descriptor *d, stru
         _piece_ struct box_piece piece = BOX_PIECE_NONE;
         r = find_blob(load, &manifest.layers[i], &piece, err);
         if (r == 0)
-            r = box_load_add_layer(load, &image->layers[i], &manifest.layers[i].digest, &piece, err);
+            r = box_load_add_layer(load, image, i, &manifest.layers[i].digest, &piece, err);
     }
     return r;
 }
@@ -298,7 +304,7 @@ static int add_docker_layers(struct load *load, struct load_image *image, const 
             return missing(name, err);
         r = append_layer(layers, &piece, &image->layers[i].diff_id, &blob, err);
         if (r == 0)
-            r = box_load_add_layer(load, &image->layers[i], NULL, &piece, err);
+            r = box_load_add_layer(load, image, i, &blob, &piece, err);
     }
     return r;
 }

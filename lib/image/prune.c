@@ -129,7 +129,7 @@ static int prune_locked(struct box_store_work *work, const box_image_prune_optio
         r = take_out(&index, &ids[i], pruned, err);
     if (r == 0 && n > 0)
         r = box_index_write(store, &index, err);
-    return r < 0 ? r : box_store_collect_locked(work, &pruned->layers, freed, err);
+    return r < 0 ? r : box_store_collect_locked(work, 0, &pruned->layers, freed, err);
 }
 
 static void tell(const struct pruned *pruned, box_image_removed_fn *report, void *data)

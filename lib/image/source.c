@@ -122,7 +122,8 @@ static void digest_free(struct box_source *base)
     free(s);
 }
 
-struct box_source *box_source_digest(struct box_source *from, box_error **err)
+struct box_source *box_source_digest_as(struct box_source *from, enum box_digest_algorithm algorithm,
+                                        box_error **err)
 {
     struct digest_source *s = calloc(1, sizeof(*s));
 
@@ -133,12 +134,17 @@ struct box_source *box_source_digest(struct box_source *from, box_error **err)
     }
     s->base = (struct box_source){.read = digest_read, .free = digest_free};
     s->from = from;
-    s->digester = box_digester_new(BOX_SHA256, err);
+    s->digester = box_digester_new(algorithm, err);
     if (!s->digester) {
         digest_free(&s->base);
         return NULL;
     }
     return &s->base;
+}
+
+struct box_source *box_source_digest(struct box_source *from, box_error **err)
+{
+    return box_source_digest_as(from, BOX_SHA256, err);
 }
 
 int box_source_digest_finish(struct box_source *base, struct box_digest *digest, uint64_t *size,

@@ -40,7 +40,9 @@ struct box_source *box_source_fd(int fd, box_error **err);
 
 /* Everything that passes is counted, and digested. box_source_digest_finish() reads what is left of the
  * stream below first, so that the digest is of all of it. Takes `from` over, also on failure. */
-struct box_source *box_source_digest(struct box_source *from, box_error **err);
+struct box_source *box_source_digest(struct box_source *from, box_error **err); /* sha256 */
+struct box_source *box_source_digest_as(struct box_source *from, enum box_digest_algorithm algorithm,
+                                        box_error **err);
 int box_source_digest_finish(struct box_source *source, struct box_digest *digest, uint64_t *size,
                              box_error **err);
 uint64_t box_source_digest_count(const struct box_source *source);
@@ -49,9 +51,22 @@ enum box_compression { BOX_PLAIN, BOX_GZIP, BOX_ZSTD, BOX_XZ, BOX_BZIP2 };
 /* By the first bytes of a stream. */
 enum box_compression box_compression_of(const void *data, size_t length);
 const char *box_compression_name(enum box_compression compression);
+/* The same stream, whose first bytes were looked at. Takes `from` over, also on failure. */
+struct box_source *box_source_look(struct box_source *from, enum box_compression *compression, box_error **err);
 /* What `from` is when it is decompressed, or `from` itself when it is not compressed. Takes `from` over, also
  * on failure. BOX_EPARSE when it is damaged or cut short, BOX_ELIBRARY. */
 struct box_source *box_source_inflate(struct box_source *from, box_error **err);
+/* The same when it is known what it is. */
+struct box_source *box_source_inflate_as(struct box_source *from, enum box_compression compression,
+                                         box_error **err);
+
+/* The same bytes, which are written to the empty file fd (borrowed) on the way: as they are, or as zstd with
+ * their number in front. box_source_copy_finish() ends the copy, after the end of the stream. Takes `from`
+ * over, also on failure. */
+struct box_source *box_source_copy(struct box_source *from, int fd, bool zstd, box_error **err);
+int box_source_copy_finish(struct box_source *source, box_error **err);
+/* What stands in front of such a zstd copy: the number of bytes that it decompresses to. BOX_ECORRUPT. */
+int box_source_copy_size(int fd, uint64_t *size, box_error **err);
 
 /* The same bytes, read ahead by a thread of its own, some 2 MiB at most. Without a thread to be had it is
  * `from` itself. Takes `from` over, also on failure. */

@@ -200,6 +200,7 @@ static int open_directories(struct box_store *store, box_error **err)
         int *fd;
     } table[] = {{"blobs", &blobs},
                  {"blobs/sha256", &store->blobsfd},
+                 {"blobs/partial", &store->partialfd},
                  {"layers", &store->layersfd},
                  {"containers", &store->containersfd},
                  {"volumes", &store->volumesfd},
@@ -207,6 +208,9 @@ static int open_directories(struct box_store *store, box_error **err)
                  {"tmp", &store->tmpfd}};
 
     for (size_t i = 0; i < BOX_ARRAY(table); i++) {
+        if (store->readonly && table[i].fd == &store->partialfd &&
+            faccessat(store->rootfd, table[i].name, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
+            continue; /* a store from before there were any */
         int r = open_below(store->rootfd, table[i].name, store->readonly, table[i].fd, err);
         if (r < 0)
             return box_fail_wrap(err, r, "store %s", store->root);
@@ -257,7 +261,7 @@ int box_store_open(const char *root, const char *runroot, unsigned flags, box_st
     struct box_store *s = calloc(1, sizeof(*s));
     if (!s)
         return box_fail_nomem(err);
-    s->rootfd = s->runfd = s->blobsfd = s->layersfd = s->containersfd = s->volumesfd = s->tmpfd = -1;
+    s->rootfd = s->runfd = s->blobsfd = s->partialfd = s->layersfd = s->containersfd = s->volumesfd = s->tmpfd = -1;
     int r = open_at(s, root, runroot, flags, err);
     if (r < 0) {
         box_store_free(s);
@@ -271,8 +275,8 @@ void box_store_free(box_store *store)
 {
     if (!store)
         return;
-    int *const fds[] = {&store->rootfd,       &store->runfd,     &store->blobsfd, &store->layersfd,
-                        &store->containersfd, &store->volumesfd, &store->tmpfd};
+    int *const fds[] = {&store->rootfd,   &store->runfd,        &store->blobsfd,   &store->partialfd,
+                        &store->layersfd, &store->containersfd, &store->volumesfd, &store->tmpfd};
     for (size_t i = 0; i < BOX_ARRAY(fds); i++)
         box_cleanup_close(fds[i]);
     free(store->root);

@@ -4,7 +4,10 @@
  *     ROOT/layout                     {"libboxStore":1}: another number is another layout
  *     ROOT/lock                       held shared by whoever reads several of these, exclusive by whoever
  * changes them ROOT/images.json                an OCI index: a descriptor of a manifest for each name
- *     ROOT/blobs/sha256/HEX           manifests and configs, by digest
+ *     ROOT/blobs/sha256/HEX           manifests, configs, and layers' blobs as they came, by digest
+ *     ROOT/blobs/sha256/HEX.zst       the blob of a layer that is not compressed, which this decompresses to
+ *     ROOT/blobs/partial/             blobs on their way here: store_blob.c
+ *     ROOT/settings.json              what box_store_set() changed
  *     ROOT/layers/HEX/diff            a layer unpacked, by diff id; layer.json beside it, and `durable` once
  * synced ROOT/layers/HEX.lock            held while the layer is unpacked ROOT/containers/ID/image        the
  * digest of the manifest that a container holds: a pin ROOT/volumes/                   the volume code's
@@ -12,8 +15,8 @@
  *     ROOT/tmp/RANDOM/data/           … this directory; its lines say what the operation needs
  *     RUNROOT/                        the container code's
  *
- * Order of locks: a layer's lock comes before the store's, which is held shortly; the store's before a lease;
- * no thread holds two layers' locks. docs/design/store.md tells why nothing is lost at any instant. */
+ * Order of locks: a layer's lock comes before a blob's, both before the store's, which is held shortly; the
+ * store's before a lease; no thread holds two layers' or two blobs' locks. docs/design/store.md tells why nothing is lost at any instant. */
 #ifndef BOX_IMAGE_STORE_H
 #define BOX_IMAGE_STORE_H
 
@@ -35,7 +38,8 @@ struct box_store {
     char *root, *runroot; /* absolute */
     int rootfd;           /* all directories are O_PATH or O_RDONLY | O_DIRECTORY */
     int runfd;
-    int blobsfd; /* blobs/sha256 */
+    int blobsfd;   /* blobs/sha256 */
+    int partialfd; /* blobs/partial; -1 where a read-only store has none */
     int layersfd;
     int containersfd;
     int volumesfd;
@@ -147,6 +151,50 @@ int box_store_publish_layer(struct box_store_work *work, const char *from, const
                             const struct box_layer_record *record, box_error **err);
 /* Syncs the file system, then marks these layers as synced. */
 int box_store_make_durable(const box_store *store, char (*names)[BOX_LAYER_NAME], size_t n, box_error **err);
+/* The same for layers and for kept blobs (box_store_keep_blob()), which get their lasting names; a blob that
+ * is not there is passed over. The caller's lease must say that it needs them. */
+int box_store_settle(const box_store *store, char (*names)[BOX_LAYER_NAME], size_t n,
+                     const struct box_digest *blobs, size_t n_blobs, box_error **err);
+
+/* ---- Blobs of layers: store_blob.c ---- */
+
+/* Whether such blobs are kept after their layers were unpacked: the setting `blobs`. */
+bool box_store_keeps_blobs(const box_store *store);
+/* Whether a blob is there, whole: 1 with its size (may be NULL), 0, or an error. */
+int box_store_find_blob(const box_store *store, const struct box_digest *digest, uint64_t *size,
+                        box_error **err);
+/* Its bytes, size (may be NULL) of them, held against the digest on the way: where the end would come after
+ * other bytes, read() fails with BOX_ECORRUPT. The stream stays good when the blob is removed meanwhile.
+ * BOX_ENOTFOUND when it is not kept: its layer was made by something else than this blob, or the store was
+ * set to drop blobs. Then it can be had only where it came from; the error says so. */
+struct box_source *box_store_blob_source(const box_store *store, const struct box_digest *digest,
+                                         uint64_t *size, box_error **err);
+/* Makes work's file `from` the blob. It must be right, and can be found from now on, but it has not been
+ * synced: box_store_settle() gives it its lasting name. zstd: `from` decompresses to the blob. */
+int box_store_keep_blob(struct box_store_work *work, const char *from, const struct box_digest *digest,
+                        bool zstd, box_error **err);
+/* Takes a damaged blob out of the way. */
+void box_store_discard_blob(const box_store *store, const struct box_digest *digest);
+
+/* Waits for the right to bring a blob here; the fd that holds it, or a BOX_E* code, BOX_EBUSY when the
+ * deadline passed. */
+int box_store_lock_blob(const box_store *store, const struct box_digest *digest, struct box_deadline deadline,
+                        box_error **err);
+void box_store_unlock_blob(const box_store *store, const struct box_digest *digest, int fd);
+/* With that lock held: opens (for reading and writing; made when missing) what has come so far; and, once it is
+ * whole and right, makes it the blob, as box_store_keep_blob() does. */
+int box_store_open_partial(const box_store *store, const struct box_digest *digest, box_error **err);
+int box_store_finish_partial(const box_store *store, const struct box_digest *digest, box_error **err);
+/* Removes from blobs/partial what nobody needs: `needed` tells of the digits of a digest. What is half
+ * there stays for the next pull, unless it is older than a day, or more than 8 GiB, or `all` is set. The
+ * store's lock must be held exclusively. */
+int box_store_collect_partials(const box_store *store, bool (*needed)(const void *data, const char *hex),
+                               const void *data, bool all, box_store_freed *freed, box_error **err);
+
+/* ---- Settings: store_settings.c ---- */
+
+/* box_store_get(), of a key that there is, into value; the default when it cannot be read. */
+void box_store_setting(const box_store *store, const char *key, char value[16]);
 
 /* ---- Pins: store_pins.c ---- */
 

@@ -7,6 +7,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -24,10 +25,13 @@ static int collect_blobs(const box_store *store, const struct box_store_needed *
         return box_fail_sys(err, "opendir", store->root, "cannot read the store's blobs");
     for (struct dirent *e = readdir(dir); e; e = readdir(dir)) {
         struct stat st;
-        bool is_blob = strlen(e->d_name) == BOX_STORE_HEX - 1;
-        /* A blob is renamed into place under the lock that we hold, so a temporary name here is a dead one.
+        char hex[BOX_STORE_HEX];
+        size_t digits = strspn(e->d_name, "0123456789abcdef");
+        bool is_blob = digits == BOX_STORE_HEX - 1 && (!e->d_name[digits] || strcmp(e->d_name + digits, ".zst") == 0);
+        snprintf(hex, sizeof(hex), "%.64s", e->d_name);
+        /* Documents are renamed into place under the lock that we hold, so a temporary name here is a dead one.
          */
-        if (is_blob ? box_store_needs_blob(needed, e->d_name) : !box_file_is_temporary(e->d_name))
+        if (is_blob ? box_store_needs_blob(needed, hex) : !box_file_is_temporary(e->d_name))
             continue;
         if (fstatat(store->blobsfd, e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
             continue;
@@ -82,7 +86,12 @@ static void collect_locks(const box_store *store)
     }
 }
 
-int box_store_collect_locked(struct box_store_work *work, struct box_layers_removed *removed,
+static bool is_needed(const void *data, const char *hex)
+{
+    return box_store_needs_blob(data, hex);
+}
+
+int box_store_collect_locked(struct box_store_work *work, unsigned flags, struct box_layers_removed *removed,
                              box_store_freed *freed, box_error **err)
 {
     _needed_ struct box_store_needed needed = {0};
@@ -93,17 +102,18 @@ int box_store_collect_locked(struct box_store_work *work, struct box_layers_remo
     if (r == 0)
         r = collect_blobs(work->store, &needed, freed, err);
     if (r == 0)
+        r = box_store_collect_partials(work->store, is_needed, &needed, !(flags & BOX_COLLECT_KEEP_PARTIAL), freed,
+                                       err);
+    if (r == 0)
         collect_locks(work->store);
     return r;
 }
 
-int box_store_collect(box_store *store, box_store_freed *freed, box_error **err)
+int box_store_collect_with(const box_store *store, unsigned flags, box_store_freed *freed, box_error **err)
 {
     box_store_freed own = {0};
-
-    if (!store)
-        return box_fail(err, BOX_EINVAL, "box_store_collect: store must not be NULL");
     int r = box_store_sweep(store, &own.leftovers, err);
+
     if (r < 0)
         return r;
     _store_work_ struct box_store_work work = BOX_STORE_WORK_NONE;
@@ -113,10 +123,17 @@ int box_store_collect(box_store *store, box_store_freed *freed, box_error **err)
     _store_unlock_ int lock = box_store_lock(store, BOX_LOCK_EXCLUSIVE, err);
     if (lock < 0)
         return lock;
-    r = box_store_collect_locked(&work, NULL, &own, err);
+    r = box_store_collect_locked(&work, flags, NULL, &own, err);
     box_store_unlock(&lock);
     box_store_work_end(&work);
     if (freed)
         *freed = own;
     return r;
+}
+
+int box_store_collect(box_store *store, box_store_freed *freed, box_error **err)
+{
+    if (!store)
+        return box_fail(err, BOX_EINVAL, "box_store_collect: store must not be NULL");
+    return box_store_collect_with(store, 0, freed, err);
 }

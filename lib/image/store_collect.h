@@ -9,9 +9,15 @@ struct box_layers_removed {
     size_t n, capacity;
 };
 
+enum {
+    BOX_COLLECT_KEEP_PARTIAL = 1, /* what pulls have fetched so far stays, if it is young: the next goes on from it */
+};
+
+/* As box_store_collect(). */
+int box_store_collect_with(const box_store *store, unsigned flags, box_store_freed *freed, box_error **err);
 /* The lock must be held exclusively, work be begun before that, and ended after the lock was let go: ending
  * it deletes the files. removed may be NULL. */
-int box_store_collect_locked(struct box_store_work *work, struct box_layers_removed *removed,
+int box_store_collect_locked(struct box_store_work *work, unsigned flags, struct box_layers_removed *removed,
                              box_store_freed *freed, box_error **err);
 
 #endif

@@ -17,6 +17,7 @@
 
 #include "base/json.h"
 #include "base/strings.h"
+#include "image/store_blob.h"
 
 #define BLOB_MAX    (64u << 20)
 #define RECORD      "layer.json"
@@ -290,16 +291,31 @@ static bool all_durable(const box_store *store, char (*names)[BOX_LAYER_NAME], s
     return true;
 }
 
-int box_store_make_durable(const box_store *store, char (*names)[BOX_LAYER_NAME], size_t n, box_error **err)
+static int mark_layers(const box_store *store, char (*names)[BOX_LAYER_NAME], size_t n, box_error **err)
 {
-    if (all_durable(store, names, n))
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < n; i++)
+        r = mark_durable(store, names[i], err);
+    return r;
+}
+
+int box_store_settle(const box_store *store, char (*names)[BOX_LAYER_NAME], size_t n,
+                     const struct box_digest *blobs, size_t n_blobs, box_error **err)
+{
+    bool waiting = box_store_blobs_wait(store, blobs, n_blobs);
+    int r = 0;
+
+    if (!waiting && all_durable(store, names, n))
         return 0;
     if (syncfs(store->layersfd) < 0)
         return box_fail_sys(err, "syncfs", store->root, "cannot write the store to disk");
-    for (size_t i = 0; i < n; i++) {
-        int r = mark_durable(store, names[i], err);
-        if (r < 0)
-            return r;
-    }
-    return 0;
+    if (waiting)
+        r = box_store_place_blobs(store, blobs, n_blobs, err);
+    return r < 0 ? r : mark_layers(store, names, n, err);
+}
+
+int box_store_make_durable(const box_store *store, char (*names)[BOX_LAYER_NAME], size_t n, box_error **err)
+{
+    return box_store_settle(store, names, n, NULL, 0, err);
 }

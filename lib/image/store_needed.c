@@ -74,19 +74,30 @@ static int need_layers(struct box_store_needed *needed, const struct box_digest 
     return r;
 }
 
-static int need_manifest(struct box_store_needed *needed, const struct box_digest *manifest, box_error **err)
+static int need_blobs(struct box_store_needed *needed, const struct box_digest *manifest,
+                      const struct box_image_references *references, box_error **err)
 {
-    _free_ struct box_digest *diff_ids = NULL;
-    struct box_digest config;
     char hex[BOX_DIGEST_TEXT];
-    size_t n = 0;
-    int r = box_image_references(needed->store, manifest, &config, &diff_ids, &n, err);
+    int r = set_add(&needed->blobs, box_digest_hex(manifest, hex), err);
 
     if (r == 0)
-        r = set_add(&needed->blobs, box_digest_hex(manifest, hex), err);
+        r = set_add(&needed->blobs, box_digest_hex(&references->config, hex), err);
+    for (size_t i = 0; r == 0 && needed->keeps_blobs && i < references->n_blobs; i++)
+        r = set_add(&needed->blobs, box_digest_hex(&references->blobs[i], hex), err);
+    return r;
+}
+
+static int need_manifest(struct box_store_needed *needed, const struct box_digest *manifest, box_error **err)
+{
+    struct box_image_references references = {0};
+    int r = box_image_references(needed->store, manifest, &references, err);
+
     if (r == 0)
-        r = set_add(&needed->blobs, box_digest_hex(&config, hex), err);
-    return r < 0 ? r : need_layers(needed, diff_ids, n, err);
+        r = need_blobs(needed, manifest, &references, err);
+    if (r == 0)
+        r = need_layers(needed, references.diff_ids, references.n_diff_ids, err);
+    box_image_references_clear(&references);
+    return r;
 }
 
 static int need_pin(const char *container, const struct box_digest *manifest, void *data, box_error **err)
@@ -115,7 +126,7 @@ int box_store_find_needed(const box_store *store, struct box_store_needed *neede
     _index_ struct box_index index = {0};
     int r = box_index_read(store, &index, err);
 
-    *needed = (struct box_store_needed){.store = store};
+    *needed = (struct box_store_needed){.store = store, .keeps_blobs = box_store_keeps_blobs(store)};
     for (size_t i = 0; r == 0 && i < index.n; i++)
         if (box_index_find_manifest(&index, &index.entries[i].manifest) == &index.entries[i])
             r = need_manifest(needed, &index.entries[i].manifest, err);
@@ -129,7 +140,7 @@ int box_store_find_needed(const box_store *store, struct box_store_needed *neede
 
 int box_store_find_pinned(const box_store *store, struct box_store_needed *needed, box_error **err)
 {
-    *needed = (struct box_store_needed){.store = store};
+    *needed = (struct box_store_needed){.store = store, .keeps_blobs = box_store_keeps_blobs(store)};
     int r = box_store_each_pin(store, need_pin, needed, err);
     sort_all(needed);
     return r;

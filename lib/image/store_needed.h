@@ -11,6 +11,7 @@ struct box_store_names {
 
 struct box_store_needed {
     const box_store *store;
+    bool keeps_blobs; /* those of layers */
     struct box_store_names blobs, layers; /* as they are called below blobs/sha256/ and layers/ */
     struct box_store_names diff_ids;      /* of layers that a living operation wants, in whatever form */
 };

@@ -35,16 +35,17 @@ static int add_layers(struct tally *tally, box_error **err)
     return 0;
 }
 
-static int add_blobs(struct tally *tally, box_error **err)
+/* Partial ones are nobody's until their pull has ended. */
+static int add_blobs(struct tally *tally, int dirfd, box_error **err)
 {
-    _closedir_ DIR *dir = box_store_read_dir(tally->store->blobsfd);
+    _closedir_ DIR *dir = box_store_read_dir(dirfd);
 
     if (!dir)
         return box_fail_sys(err, "opendir", tally->store->root, "cannot read the store's blobs");
     for (struct dirent *e = readdir(dir); e; e = readdir(dir)) {
         char hex[BOX_STORE_HEX];
         struct stat st;
-        if (strlen(e->d_name) < BOX_STORE_HEX - 1 || fstatat(tally->store->blobsfd, e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+        if (strlen(e->d_name) < BOX_STORE_HEX - 1 || fstatat(dirfd, e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
             continue;
         snprintf(hex, sizeof(hex), "%.64s", e->d_name);
         count(tally, (uint64_t)st.st_blocks * 512, box_store_needs_blob(tally->pinned, hex));
@@ -82,7 +83,9 @@ int box_image_usage(box_store *store, box_store_usage *usage, box_error **err)
     if (r == 0)
         r = add_layers(&tally, err);
     if (r == 0)
-        r = add_blobs(&tally, err);
+        r = add_blobs(&tally, store->blobsfd, err);
+    if (r == 0 && store->partialfd >= 0)
+        r = add_blobs(&tally, store->partialfd, err);
     if (r == 0)
         add_images(&tally, &index);
     return r;
