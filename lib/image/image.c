@@ -202,7 +202,7 @@ static int by_name(const struct box_index *index, const struct box_reference *re
     for (size_t i = 0; i < index->n && !*entry; i++) {
         struct box_index_entry *e = &index->entries[i];
         const char *rest = e->name ? box_after_prefix(e->name, repository) : NULL;
-        if (rest && *rest == ':' && (!reference->tag || strcmp(rest + 1, reference->tag) == 0) &&
+        if (rest && (*rest == '@' || (*rest == ':' && (!reference->tag || strcmp(rest + 1, reference->tag) == 0))) &&
             (box_digest_equal(&e->manifest, &digest) || box_digest_equal(&e->id, &digest)))
             *entry = e;
     }

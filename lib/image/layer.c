@@ -61,11 +61,12 @@ static struct box_source *open_blob(struct box_store_work *work, const char *nam
                                     enum box_compression *compression, box_error **err)
 {
     const struct box_layer_input *input = s->input;
-    struct box_source *from = box_source_range(input->fd, input->offset, input->size, err);
+    struct box_source *from =
+        input->open ? input->open(input->open_data, err) : box_source_range(input->fd, input->offset, input->size, err);
 
     if (from)
         from = box_source_look(from, compression, err);
-    if (from && input->keep && !of_tar)
+    if (from && input->keep && !of_tar && (!input->open || (*compression == BOX_PLAIN && box_zstd(NULL))))
         from = add_copy(work, name, from, *compression, s, err);
     s->blob = from ? box_source_digest_as(from, input->blob ? input->blob->algorithm : BOX_SHA256, err) : NULL;
     return s->blob;
@@ -110,10 +111,12 @@ static int finish_blob(struct box_store_work *work, const char *name, const stru
         r = box_digest_check(s->input->blob, &blob, "blob", err);
     if (r == 0 && s->copy)
         r = box_source_copy_finish(s->copy, err);
-    if (r < 0 || !s->copy)
-        return r;
     snprintf(copy, sizeof(copy), COPY_NAME, name);
-    return box_store_keep_blob(work, copy, kept_as ? kept_as : &blob, s->zstd, err);
+    if (r == 0 && s->copy)
+        r = box_store_keep_blob(work, copy, kept_as ? kept_as : &blob, s->zstd, err);
+    if (r == 0 && s->input->right)
+        r = s->input->right(s->input->open_data, s->copy != NULL, err);
+    return r;
 }
 
 /* The digest of the blob can be finished only when nobody reads it any more: the thread that reads ahead has
@@ -143,8 +146,11 @@ static int unpack_as(struct box_store_work *work, const char *name, const struct
                              .tick = tick,
                              .tick_data = &streams};
 
-    if (r < 0)
+    if (r < 0) {
+        if (input->stop)
+            input->stop(input->open_data);
         return r;
+    }
     snprintf(path, sizeof(path), "%s/" DIFF, name);
     if (mkdirat(work->fd, name, 0700) < 0 || mkdirat(work->fd, path, 0700) < 0)
         return box_fail_sys(err, "mkdir", name, "cannot make a directory for a layer");
@@ -158,7 +164,20 @@ static int unpack_as(struct box_store_work *work, const char *name, const struct
     *inherits = r == 0 && lseek(implicitfd, 0, SEEK_END) > 0;
     if (!*inherits)
         unlinkat(work->fd, path, 0);
-    return r < 0 ? r : check_digests(work, name, &streams, diff_id, found, size, err);
+    if (r == 0)
+        r = check_digests(work, name, &streams, diff_id, found, size, err);
+    if (r < 0 && input->stop)
+        input->stop(input->open_data);
+    return r;
+}
+
+int box_layer_clear(struct box_store_work *work, const struct box_layer_id *id, box_error **err)
+{
+    char name[BOX_LAYER_NAME], copy[BOX_LAYER_NAME + sizeof(COPY_NAME)];
+
+    snprintf(copy, sizeof(copy), COPY_NAME, box_layer_name(id, true, name));
+    unlinkat(work->fd, copy, 0);
+    return box_remove_tree(work->fd, name, err);
 }
 
 /* The layer is there, and perhaps its blob is not. */
@@ -214,7 +233,7 @@ int box_layer_make(struct box_store_work *work, const struct box_layer_input *in
         return lock;
     int r = box_store_find_layer(store, id, NULL, NULL, err);
     box_layer_name(id, true, name);
-    if (r == 1 && input->keep) {
+    if (r == 1 && input->keep && !input->open) {
         r = keep_only(work, name, input, err);
         r = r < 0 ? r : 1;
     } else if (r == 0) {

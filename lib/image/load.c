@@ -106,14 +106,14 @@ static int make_layer(void *data, struct box_workqueue *queue, box_error **err)
 {
     struct job *job = data;
     struct load_layer *layer = job->layer;
-    const struct box_layer_input input = {layer->piece.fd,
-                                          layer->piece.offset,
-                                          layer->piece.size,
-                                          &layer->blob,
-                                          job->load->keeps_blobs,
-                                          &job->load->limits,
-                                          layer_tick,
-                                          job};
+    const struct box_layer_input input = {.fd = layer->piece.fd,
+                                          .offset = layer->piece.offset,
+                                          .size = layer->piece.size,
+                                          .blob = &layer->blob,
+                                          .keep = job->load->keeps_blobs,
+                                          .limits = &job->load->limits,
+                                          .tick = layer_tick,
+                                          .tick_data = job};
 
     job->queue = queue;
     int r = box_layer_make(&job->load->work, &input, &layer->id, err);
@@ -152,7 +152,7 @@ static struct load_layer *find_layer(const struct load *load, const struct box_l
 }
 
 /* From the bottom up, since a layer may take over what the one below it has just taken over. */
-static int inherit_all(struct load *load, box_error **err)
+int box_load_inherit_all(struct load *load, box_error **err)
 {
     int r = 0;
 
@@ -202,11 +202,12 @@ static int load_bundle(struct load *load, box_image_list **images, box_error **e
     if (r == 0)
         r = make_layers(load, err);
     if (r == 0)
-        r = inherit_all(load, err);
+        r = box_load_inherit_all(load, err);
     return r < 0 ? r : box_load_commit(load, images, err);
 }
 
-/* What a failed load has unpacked is of no use to anybody. */
+/* What a failed load has unpacked is of no use to anybody. What a failed pull has fetched is, to the next one; but not
+ * on a full disk. */
 int box_load_finish(struct load *load, int r)
 {
     box_store *store = load->store;
@@ -214,7 +215,7 @@ int box_load_finish(struct load *load, int r)
 
     box_load_clear(load);
     if (r < 0 && begun)
-        box_store_collect_with(store, BOX_COLLECT_KEEP_PARTIAL, NULL, NULL);
+        box_store_collect_with(store, r == BOX_ENOSPACE ? 0 : BOX_COLLECT_KEEP_PARTIAL, NULL, NULL);
     return r;
 }
 

@@ -72,6 +72,8 @@ int box_load_describe_layer(json_object *layers, const char *media_type, const s
                             uint64_t size, box_error **err);
 int box_load_make_manifest(struct load_image *image, json_object *layers, box_error **err);
 
+/* Finishes the layers that are to inherit, of all images. */
+int box_load_inherit_all(struct load *load, box_error **err);
 /* Says in the lease what is going to be needed: before anything is looked for in the store. */
 int box_load_need_all(struct load *load, box_error **err);
 /* Puts all images into the store at once. Their layers must be there. list (may be NULL) gets them. */

@@ -64,8 +64,10 @@ static int make_durable(struct load *load, box_error **err)
 
     for (size_t i = 0; r == 0 && i < load->n_images; i++)
         r = add_lasting(load, &load->images[i], &lasting, err);
-    return r < 0 ? r
-                 : box_store_settle(load->store, lasting.names, lasting.n_names, lasting.blobs, lasting.n_blobs, err);
+    if (r == 0)
+        r = box_store_settle(load->store, lasting.names, lasting.n_names, lasting.blobs,
+                             load->keeps_blobs ? lasting.n_blobs : 0, err);
+    return r;
 }
 
 static int stage_blobs(struct load *load, box_error **err)

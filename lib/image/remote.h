@@ -20,7 +20,8 @@ struct box_remote {
     int (*manifest)(struct box_remote *remote, const char *reference, char **text, size_t *length,
                     char **media_type, box_error **err);
     /* Writes bytes [from, size) of a blob to fd, at their offsets, in order. Retries, and goes on where a
-     * connection broke, by itself. A registry that sends more than `size` is an error. */
+     * connection broke, by itself. A registry that sends more than `size` is an error. The tick (may be NULL) is
+     * called at least ten times a second, also while nothing comes, so that it can end the transfer. */
     int (*blob)(struct box_remote *remote, const struct box_digest *digest, uint64_t size, int fd, uint64_t from,
                 box_remote_tick *tick, void *data, box_error **err);
     unsigned parallel; /* blobs to be fetched side by side */

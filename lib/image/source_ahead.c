@@ -49,6 +49,14 @@ static struct slot *empty_slot(struct ahead_source *s)
     return slot;
 }
 
+static bool is_stopped(struct ahead_source *s)
+{
+    pthread_mutex_lock(&s->mutex);
+    bool stopped = s->stop;
+    pthread_mutex_unlock(&s->mutex);
+    return stopped;
+}
+
 static void hand_over(struct ahead_source *s)
 {
     pthread_mutex_lock(&s->mutex);
@@ -80,6 +88,8 @@ static void *read_ahead(void *data)
         if (!slot)
             break;
         for (slot->length = 0; slot->length < SLOT_SIZE;) {
+            if (left == 0 && is_stopped(s))
+                break;
             if (left == 0 &&
                 ((r = box_source_read(s->from, (const void **)&piece, &left, &why)) < 0 || left == 0))
                 break;

@@ -185,6 +185,7 @@ void box_store_unlock_blob(const box_store *store, const struct box_digest *dige
  * whole and right, makes it the blob, as box_store_keep_blob() does. */
 int box_store_open_partial(const box_store *store, const struct box_digest *digest, box_error **err);
 int box_store_finish_partial(const box_store *store, const struct box_digest *digest, box_error **err);
+int box_store_drop_partial(const box_store *store, const struct box_digest *digest, box_error **err);
 /* Removes from blobs/partial what nobody needs: `needed` tells of the digits of a digest. What is half
  * there stays for the next pull, unless it is older than a day, or more than 8 GiB, or `all` is set. The
  * store's lock must be held exclusively. */

@@ -306,6 +306,16 @@ int box_store_open_partial(const box_store *store, const struct box_digest *dige
     return fd < 0 ? box_fail_sys(err, "open", name, "cannot make a file for a blob") : fd;
 }
 
+int box_store_drop_partial(const box_store *store, const struct box_digest *digest, box_error **err)
+{
+    char name[NAME_MAX_];
+
+    with_suffix(digest, "", name);
+    if (unlinkat(store->partialfd, name, 0) < 0 && errno != ENOENT)
+        return box_fail_sys(err, "unlink", name, "cannot throw a partial blob away");
+    return 0;
+}
+
 int box_store_finish_partial(const box_store *store, const struct box_digest *digest, box_error **err)
 {
     char from[NAME_MAX_], to[NAME_MAX_];
