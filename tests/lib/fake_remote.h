@@ -22,7 +22,7 @@
 
 struct fake_remote {
     struct box_remote base;
-    char dir[200];
+    char dir[300];
     char tagged[BOX_DIGEST_TEXT]; /* what every tag leads to */
     const char *media_type;       /* what a manifest or an index is said to be; NULL: what it says itself */
     size_t piece;                 /* bytes between two ticks */
