@@ -1,0 +1,151 @@
+/* Reading from the mirrors of a registry, the first added first, and then from itself.
+ *
+ * What a mirror cannot give, for whatever reason, the next one is asked for, and its failure is forgotten; the
+ * registry's own failure is what is told. A blob that a mirror gave a part of is gone on with at the next one: all
+ * of it is held against its digest in the end, by the engine. */
+#include "registry/remote.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "registry/text.h"
+
+/* Whether another place is asked after this failure. */
+static bool goes_on(int r)
+{
+    return r < 0 && r != BOX_ECANCELLED && r != BOX_ETIMEOUT && r != BOX_ENOMEM && r != BOX_ELIBRARY && r != BOX_ENOSPACE;
+}
+
+struct asking {
+    struct box_http_remote *remote;
+    int (*ask)(struct asking *asking, struct box_target *target, box_error **err);
+    void *data;
+};
+
+static int ask_all(struct asking *asking, box_error **err)
+{
+    const struct box_http_remote *remote = asking->remote;
+    int r = BOX_ENOTFOUND;
+
+    for (size_t i = 0; i < remote->n_targets; i++) {
+        _cleanup_(box_error) box_error *why = NULL;
+        /* A copy, since several threads ask at once; `reached` of each is its own. */
+        struct box_target target = remote->targets[i];
+        r = asking->ask(asking, &target, &why);
+        if (r >= 0 || !goes_on(r) || i + 1 == remote->n_targets) {
+            if (r < 0 && err)
+                *err = box_take(why);
+            return r;
+        }
+        r = box_call_check(&remote->call, err);
+        if (r < 0)
+            return r;
+    }
+    return r;
+}
+
+struct manifest_question {
+    const char *reference;
+    box_registry_document document;
+};
+
+static int ask_manifest(struct asking *asking, struct box_target *target, box_error **err)
+{
+    struct manifest_question *q = asking->data;
+
+    return box_api_get_manifest(&asking->remote->call, target, asking->remote->repository, q->reference, &q->document,
+                                err);
+}
+
+static int get_manifest(struct box_remote *remote, const char *reference, char **text, size_t *length,
+                        char **media_type, box_error **err)
+{
+    struct manifest_question q = {.reference = reference};
+    struct asking asking = {(struct box_http_remote *)remote, ask_manifest, &q};
+    int r = ask_all(&asking, err);
+
+    if (r < 0)
+        return r;
+    *text = box_take(q.document.text);
+    *length = q.document.length;
+    *media_type = box_take(q.document.media_type);
+    box_registry_document_clear(&q.document);
+    return 0;
+}
+
+struct blob_question {
+    const struct box_digest *digest;
+    uint64_t size, from;
+    int fd;
+    box_remote_tick *tick;
+    void *data;
+    int failed; /* what the tick answered: no place is asked after that */
+};
+
+/* Keeps how far the blob has come, for the next place. */
+static int count(void *data, uint64_t present, box_error **err)
+{
+    struct blob_question *q = data;
+
+    q->from = present;
+    q->failed = q->tick ? q->tick(q->data, present, err) : 0;
+    return q->failed;
+}
+
+static int ask_blob(struct asking *asking, struct box_target *target, box_error **err)
+{
+    struct blob_question *q = asking->data;
+
+    return box_api_get_blob(&asking->remote->call, target, asking->remote->repository, q->digest, q->size, q->fd,
+                            q->from, count, q, err);
+}
+
+static int get_blob(struct box_remote *remote, const struct box_digest *digest, uint64_t size, int fd, uint64_t from,
+                    box_remote_tick *tick, void *data, box_error **err)
+{
+    struct blob_question q = {digest, size, from, fd, tick, data, 0};
+    struct asking asking = {(struct box_http_remote *)remote, ask_blob, &q};
+
+    return ask_all(&asking, err);
+}
+
+static int add_targets(struct box_http_remote *remote, box_error **err)
+{
+    const struct box_host_settings *host = box_client_host(remote->call.registry, remote->domain, false);
+    size_t mirrors = host ? box_strv_length(host->mirrors) : 0;
+    int r = 0;
+
+    remote->targets = calloc(mirrors + 1, sizeof(*remote->targets));
+    if (!remote->targets)
+        return box_fail_nomem(err);
+    for (size_t i = 0; r == 0 && i < mirrors; i++) {
+        r = box_target_open_mirror(&remote->call, host->mirrors[i], &remote->targets[remote->n_targets], err);
+        remote->n_targets += r == 0;
+    }
+    if (r == 0)
+        r = box_target_open(&remote->call, remote->domain, &remote->targets[remote->n_targets], err);
+    remote->n_targets += r == 0;
+    return r;
+}
+
+int box_http_remote_open(const struct box_call *call, const struct box_reference *reference,
+                         struct box_http_remote *remote, box_error **err)
+{
+    *remote = (struct box_http_remote){.base = {get_manifest, get_blob, call->registry->parallel}, .call = *call};
+    remote->domain = strdup(reference->domain);
+    remote->repository = strdup(reference->path);
+    int r = remote->domain && remote->repository ? add_targets(remote, err) : box_fail_nomem(err);
+    if (r < 0)
+        box_http_remote_close(remote);
+    return r;
+}
+
+void box_http_remote_close(struct box_http_remote *remote)
+{
+    for (size_t i = 0; i < remote->n_targets; i++)
+        box_target_clear(&remote->targets[i]);
+    free(remote->targets);
+    free(remote->domain);
+    free(remote->repository);
+    *remote = (struct box_http_remote){0};
+}
