@@ -29,7 +29,8 @@ static int choose(struct box_http_remote *remote, const char *platform, box_regi
             return r;
         const struct box_descriptor *entry = box_manifest_index_choose(&index, platform);
         if (!entry || depth == 4)
-            return box_fail(err, BOX_EUNSUPPORTED, "the index has no image for %s", platform);
+            return box_fail(err, BOX_EUNSUPPORTED, "the index has no image for %s",
+                            platform ? platform : box_platform_host());
         box_registry_document_clear(document);
         box_digest_format(&entry->digest, text);
         r = remote->base.manifest(&remote->base, text, &document->text, &document->length, &document->media_type, err);
@@ -54,6 +55,23 @@ static int digest_of(box_registry_document *document, box_error **err)
     return document->digest ? 0 : box_fail_nomem(err);
 }
 
+int box_http_remote_document(struct box_http_remote *remote, const struct box_reference *reference,
+                             const char *platform, bool chosen, box_registry_document *document, box_error **err)
+{
+    *document = (box_registry_document){0};
+    int r = remote->base.manifest(&remote->base, reference->digest ? reference->digest : reference->tag,
+                                  &document->text, &document->length, &document->media_type, err);
+    if (r == 0 && reference->digest && !(document->digest = strdup(reference->digest)))
+        r = box_fail_nomem(err);
+    if (r == 0 && !document->digest)
+        r = digest_of(document, err);
+    if (r == 0 && chosen)
+        r = choose(remote, platform, document, err);
+    if (r < 0)
+        box_registry_document_clear(document);
+    return r;
+}
+
 int box_registry_get_manifest(box_registry *registry, const char *name, const char *platform,
                               box_registry_document *document, box_error **err)
 {
@@ -62,22 +80,9 @@ int box_registry_get_manifest(box_registry *registry, const char *name, const ch
     _reference_ struct box_reference reference = {0};
     int r = begin(registry, name, document, &call, &reference, err);
 
-    if (r < 0)
-        return r;
-    *document = (box_registry_document){0};
-    r = box_http_remote_open(&call, &reference, &remote, err);
     if (r == 0)
-        r = remote.base.manifest(&remote.base, reference.digest ? reference.digest : reference.tag, &document->text,
-                                 &document->length, &document->media_type, err);
-    if (r == 0 && reference.digest && !(document->digest = strdup(reference.digest)))
-        r = box_fail_nomem(err);
-    if (r == 0 && !document->digest)
-        r = digest_of(document, err);
-    if (r == 0 && platform)
-        r = choose(&remote, platform, document, err);
-    if (r < 0)
-        box_registry_document_clear(document);
-    return r;
+        r = box_http_remote_open(&call, &reference, &remote, err);
+    return r < 0 ? r : box_http_remote_document(&remote, &reference, platform, platform != NULL, document, err);
 }
 
 static int get_blob(const struct box_call *call, struct box_target *target, const char *repository,

@@ -16,6 +16,9 @@ struct box_http_remote {
 /* The remote for the repository of a reference; mirrors only when reading. The call's registry must live longer. */
 int box_http_remote_open(const struct box_call *call, const struct box_reference *reference,
                          struct box_http_remote *remote, box_error **err);
+/* What a reference leads to. choose: where that is an index, the manifest in it for `platform` (NULL: this machine's). */
+int box_http_remote_document(struct box_http_remote *remote, const struct box_reference *reference,
+                             const char *platform, bool choose, box_registry_document *document, box_error **err);
 void box_http_remote_close(struct box_http_remote *remote);
 #define _http_remote_ __attribute__((cleanup(box_http_remote_close)))
 
