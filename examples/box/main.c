@@ -1,5 +1,5 @@
 /* Global flags and the table of verbs. */
-#include "box.h"
+#include "registry.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -30,6 +30,11 @@ static const struct {
     {"wait", verb_wait, "Wait until containers end, and print their exit codes"},
     {"logs", verb_logs, "Show the output of a detached container"},
     {"inspect", verb_inspect, "Show containers or images as JSON"},
+    {"pull", verb_pull, "Fetch an image from a registry"},
+    {"push", verb_push, "Send an image to a registry"},
+    {"login", verb_login, "Log in to a registry"},
+    {"logout", verb_logout, "Forget a login"},
+    {"manifest", verb_manifest, "Show what a registry has under a name: manifest inspect"},
     {"load", verb_load, "Load images from an archive"},
     {"import", verb_import, "Make an image from a directory or tarball"},
     {"images", verb_images, "List images"},
@@ -85,6 +90,7 @@ int main(int argc, char **argv)
     const struct flag flags[] = {
         {0, "root", FLAG_TEXT, &globals.root, "DIR  Where images and containers are kept"},
         {0, "runroot", FLAG_TEXT, &globals.runroot, "DIR  Where the state of what runs is kept"},
+        REGISTRY_FLAGS,
         {'v', "version", FLAG_BOOL, &version, "Show the version"},
         {'h', "help", FLAG_BOOL, &help, "Show this"},
         {0},

@@ -1,5 +1,6 @@
 /* run, create, start, exec: the verbs that make processes. */
 #include "run.h"
+#include "registry.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -7,8 +8,8 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
-/* An image of the store, or an archive or directory named by a path, which is loaded first. */
-static box_image *find_image(const char *name)
+/* An image of the store or of a registry, or an archive or directory named by a path, which is loaded first. */
+static box_image *find_image(const char *name, const struct run_options *o)
 {
     box_image *image = NULL;
     box_error *err = NULL;
@@ -23,15 +24,7 @@ static box_image *find_image(const char *name)
         box_image_list_free(list);
         return image;
     }
-    if (box_image_open(store(), name, &image, &err) < 0) {
-        if (box_error_code(err) == BOX_ENOTFOUND) {
-            fail_text("Unable to find image '%s' locally: it is to be loaded first.", name);
-            box_error_free(err);
-        } else {
-            fail(err);
-        }
-    }
-    return image;
+    return image_for_run(name, o->pull, o->platform, o->quiet);
 }
 
 /* A file that is there already is not written over: it may be another container's. */
@@ -175,7 +168,7 @@ static box_container *make_container(int argc, char **argv, struct run_options *
     }
     if (!store() || open_cidfile(o->cidfile, &cidfile) != 0)
         return NULL;
-    box_image *image = find_image(argv[first]);
+    box_image *image = find_image(argv[first], o);
     box_container *c = NULL;
     if (image && (!o->platform || has_platform(image, argv[first], o->platform)))
         c = create(o, image, argv[first], argv + first + 1, code);

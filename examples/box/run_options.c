@@ -36,8 +36,8 @@ static bool check_options(const struct run_options *o)
         return fail_text("invalid restart policy: %s: without a daemon nobody is there to start it again.", o->restart), false;
     if (o->log_driver && strcmp(o->log_driver, "local") != 0 && strcmp(o->log_driver, "json-file") != 0)
         return fail_text("logger: no log driver named '%s' is registered.", o->log_driver), false;
-    if (o->pull && strcmp(o->pull, "missing") != 0 && strcmp(o->pull, "never") != 0)
-        return fail_text("invalid pull option: '%s': must be one of \"missing\" or \"never\".", o->pull), false;
+    if (o->pull && strcmp(o->pull, "always") != 0 && strcmp(o->pull, "missing") != 0 && strcmp(o->pull, "never") != 0)
+        return fail_text("invalid pull option: '%s': must be one of \"always\", \"missing\" or \"never\".", o->pull), false;
     return true;
 }
 
@@ -113,13 +113,13 @@ int read_run_options(int argc, char **argv, struct run_options *o, const char *u
         {0, "cgroup-parent", FLAG_TEXT, &o->cgroup_parent, "PATH below which its cgroup is made"},
         {0, "stop-signal", FLAG_TEXT, &o->stop_signal, "SIGNAL it is stopped by"},
         {0, "stop-timeout", FLAG_TEXT, &o->stop_timeout, "SECONDS it is given then"},
-        {0, "pull", FLAG_TEXT, &o->pull, "missing or never: images are loaded"},
-        {0, "platform", FLAG_TEXT, &o->platform, "OS/ARCHITECTURE that the image must have"},
+        {0, "pull", FLAG_TEXT, &o->pull, "missing, always or never: when the image is pulled"},
+        {0, "platform", FLAG_TEXT, &o->platform, "OS/ARCHITECTURE that the image must have, and is pulled for"},
         {0, "restart", FLAG_TEXT, &o->restart, "no: nobody is there to start it again"},
         {0, "log-driver", FLAG_TEXT, &o->log_driver, "local"},
         {0, "log-opt", FLAG_LIST, &o->log_opt, "KEY=VALUE; a remark only"},
         {0, "no-healthcheck", FLAG_BOOL, &o->no_healthcheck, "There are none yet"},
-        {'q', "quiet", FLAG_BOOL, &o->quiet, "There is nothing to be quiet about"},
+        {'q', "quiet", FLAG_BOOL, &o->quiet, "No progress of a pull"},
         {0, "cidfile", FLAG_TEXT, &o->cidfile, "FILE to write its id to"},
         {0},
     };

@@ -74,10 +74,14 @@ struct box_call {
     struct box_registry *registry;
     struct box_deadline deadline;
     int cancel_fd;
+    /* Called about ten times a second while the operation waits, for whatever: anything but 0 ends it. NULL: none. */
+    int (*idle)(void *data, box_error **err);
+    void *idle_data;
 };
+#define BOX_CALL_IDLE_MS 100
 /* Options may be NULL; BOX_EINVAL for a version that is not known. */
 int box_call_init(struct box_call *call, box_registry *registry, const box_transfer_options *options, box_error **err);
-/* BOX_ETIMEOUT or BOX_ECANCELLED when the operation is over, else 0. */
+/* BOX_ETIMEOUT or BOX_ECANCELLED when the operation is over, what `idle` answered, or 0. */
 int box_call_check(const struct box_call *call, box_error **err);
 /* Waits so long; BOX_ETIMEOUT at once when the deadline comes before, BOX_ECANCELLED. */
 int box_call_sleep(const struct box_call *call, int64_t ms, box_error **err);

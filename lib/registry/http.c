@@ -445,7 +445,8 @@ static int time_left(const struct exchange *x, int *result, box_error **err)
         return 0;
     int64_t left = box_deadline_left_ns(x->call->deadline);
     left = left < since ? left : since;
-    return left / BOX_MS > 1000 ? 1000 : (int)(left / BOX_MS) + 1;
+    int most_ms = x->call->idle ? BOX_CALL_IDLE_MS : 1000;
+    return left / BOX_MS > most_ms ? most_ms : (int)(left / BOX_MS) + 1;
 }
 
 static int fail_by_code(struct exchange *x, int code, box_error **err)

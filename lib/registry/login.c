@@ -168,7 +168,7 @@ static int store_in_file(struct keeping *k, const char *key, const char *user, c
 int box_credentials_store(const char *path, const char *domain, const char *user, const char *secret,
                           bool secret_is_token, box_error **err)
 {
-    const struct box_call call = {NULL, BOX_NEVER, -1};
+    const struct box_call call = {.deadline = BOX_NEVER, .cancel_fd = -1};
     struct keeping k = {.dirfd = -1, .lockfd = -1};
 
     if (!domain || !user || !secret || strchr(user, ':') || strlen(secret) > BOX_SECRET_MAX)
@@ -198,7 +198,7 @@ static int erase_from_file(struct keeping *k, const char *key, box_error **err)
 
 int box_credentials_erase(const char *path, const char *domain, box_error **err)
 {
-    const struct box_call call = {NULL, BOX_NEVER, -1};
+    const struct box_call call = {.deadline = BOX_NEVER, .cancel_fd = -1};
     struct keeping k = {.dirfd = -1, .lockfd = -1};
 
     if (!domain)

@@ -18,8 +18,10 @@ static bool goes_on(int r)
 
 struct asking {
     struct box_http_remote *remote;
+    struct box_call call;
     int (*ask)(struct asking *asking, struct box_target *target, box_error **err);
     void *data;
+    bool stopped; /* by the tick: no other place is asked then */
 };
 
 static int ask_all(struct asking *asking, box_error **err)
@@ -32,12 +34,12 @@ static int ask_all(struct asking *asking, box_error **err)
         /* A copy, since several threads ask at once; `reached` of each is its own. */
         struct box_target target = remote->targets[i];
         r = asking->ask(asking, &target, &why);
-        if (r >= 0 || !goes_on(r) || i + 1 == remote->n_targets) {
+        if (r >= 0 || !goes_on(r) || asking->stopped || i + 1 == remote->n_targets) {
             if (r < 0 && err)
                 *err = box_take(why);
             return r;
         }
-        r = box_call_check(&remote->call, err);
+        r = box_call_check(&asking->call, err);
         if (r < 0)
             return r;
     }
@@ -53,7 +55,7 @@ static int ask_manifest(struct asking *asking, struct box_target *target, box_er
 {
     struct manifest_question *q = asking->data;
 
-    return box_api_get_manifest(&asking->remote->call, target, asking->remote->repository, q->reference, &q->document,
+    return box_api_get_manifest(&asking->call, target, asking->remote->repository, q->reference, &q->document,
                                 err);
 }
 
@@ -61,7 +63,7 @@ static int get_manifest(struct box_remote *remote, const char *reference, char *
                         char **media_type, box_error **err)
 {
     struct manifest_question q = {.reference = reference};
-    struct asking asking = {(struct box_http_remote *)remote, ask_manifest, &q};
+    struct asking asking = {(struct box_http_remote *)remote, ((struct box_http_remote *)remote)->call, ask_manifest, &q, false};
     int r = ask_all(&asking, err);
 
     if (r < 0)
@@ -79,7 +81,7 @@ struct blob_question {
     int fd;
     box_remote_tick *tick;
     void *data;
-    int failed; /* what the tick answered: no place is asked after that */
+    struct asking *asking;
 };
 
 /* Keeps how far the blob has come, for the next place. */
@@ -88,24 +90,34 @@ static int count(void *data, uint64_t present, box_error **err)
     struct blob_question *q = data;
 
     q->from = present;
-    q->failed = q->tick ? q->tick(q->data, present, err) : 0;
-    return q->failed;
+    int r = q->tick ? q->tick(q->data, present, err) : 0;
+    q->asking->stopped |= r < 0;
+    return r;
+}
+
+/* While nothing comes. */
+static int idle(void *data, box_error **err)
+{
+    return count(data, ((struct blob_question *)data)->from, err);
 }
 
 static int ask_blob(struct asking *asking, struct box_target *target, box_error **err)
 {
     struct blob_question *q = asking->data;
 
-    return box_api_get_blob(&asking->remote->call, target, asking->remote->repository, q->digest, q->size, q->fd,
+    return box_api_get_blob(&asking->call, target, asking->remote->repository, q->digest, q->size, q->fd,
                             q->from, count, q, err);
 }
 
 static int get_blob(struct box_remote *remote, const struct box_digest *digest, uint64_t size, int fd, uint64_t from,
                     box_remote_tick *tick, void *data, box_error **err)
 {
-    struct blob_question q = {digest, size, from, fd, tick, data, 0};
-    struct asking asking = {(struct box_http_remote *)remote, ask_blob, &q};
+    struct blob_question q = {digest, size, from, fd, tick, data, NULL};
+    struct asking asking = {(struct box_http_remote *)remote, ((struct box_http_remote *)remote)->call, ask_blob, &q, false};
 
+    q.asking = &asking;
+    asking.call.idle = tick ? idle : NULL;
+    asking.call.idle_data = &q;
     return ask_all(&asking, err);
 }
 

@@ -21,14 +21,14 @@ static int probe(const struct box_call *call, const struct box_url *base, box_er
 {
     _response_ struct box_http_response response = {0};
     const struct box_http_request request = {.method = "GET", .max = 1u << 20};
-    const struct box_call shorter = {call->registry, box_deadline_sooner(call->deadline, box_deadline_in_ms(PROBE_MS)),
-                                     call->cancel_fd};
+    struct box_call shorter = *call;
     _cleanup_(box_error) box_error *failed = NULL;
     _url_ struct box_url url = {0};
     int r = box_url_resolve(base, "/v2/", &url, err);
 
     if (r < 0)
         return r;
+    shorter.deadline = box_deadline_sooner(call->deadline, box_deadline_in_ms(PROBE_MS));
     r = box_http_exchange(&shorter, &url, &request, &response, &failed);
     if (r == 0)
         return 1;
