@@ -47,14 +47,11 @@ h() { "$helper" --http "$plain" "$@"; }
 other() { "$BOX" --root "$BOX_TMP/root2" --runroot "$BOX_TMP/run2" "$@"; }
 
 # ---- Push and pull ----
-box import "$BOX_TMP/image" nothing >/dev/null 2>&1
-cp busybox.tag /dev/null 2>/dev/null
 mkdir -p over/bin && echo two >over/two && fixture_layer over over.tar.gz
 fixture_rootfs rootfs && fixture_layer rootfs base.tar.gz
 fixture_oci two "$plain/team/app:1" '{"Cmd":["cat","/two"]}' base.tar.gz over.tar.gz
 ok "an image is loaded" box load -i two
 name=$plain/team/app:1
-box images --help >/dev/null 2>&1
 ok "it is pushed" box push "$name"
 like "which is shown" "$OUT" '^The push refers to repository \['"$plain"'/team/app\]$'
 is "layer by layer" "$(printf '%s\n' "$OUT" | grep -c ': Pushed$')" 3
@@ -97,8 +94,7 @@ ok "and pushed, in chunks" box push "$plain/large:1"
 ok "and pulled" other pull -q "$plain/large:1"
 rm -rf rootfs/large large.tar large
 
-layer() { sed -n 's/.*"mediaType":"\([^"]*\)","digest":"\(sha256:[0-9a-f]*\)","size":\([0-9]*\).*/\2/p'; }
-h delete "$plain/team/copy:2"
+ok "a tag is deleted" h delete "$plain/team/copy:2"
 not_ok "a tag that was deleted is gone" h manifest "$plain/team/copy:2"
 like "as the registry says" "$ERR" 'BOX_ENOTFOUND.*manifest unknown'
 not_ok "once" h delete "$plain/team/copy:2"
