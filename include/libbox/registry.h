@@ -67,17 +67,20 @@ BOX_API int box_registry_set_ca(box_registry *registry, const char *domain, cons
 /* PEM files with a client certificate and its key. */
 BOX_API int box_registry_set_client_certificate(box_registry *registry, const char *domain, const char *certificate,
                                                 const char *key, box_error **err);
-/* Plain HTTP where HTTPS is not spoken. Nothing, loopback included, is allowed it without being named. */
+/* Plain HTTP where HTTPS is not spoken, which is tried first. Nothing, loopback included, is allowed it without being
+ * named; a token server or a storage that the registry leads to is a host of its own. */
 BOX_API int box_registry_allow_http(box_registry *registry, const char *domain, box_error **err);
 /* HTTPS with whatever certificate. */
 BOX_API int box_registry_allow_untrusted(box_registry *registry, const char *domain, box_error **err);
 /* Another place to pull this registry's images from, "https://mirror.example:5000/prefix", tried before it,
- * the first added first; has a login of its own, by its own host. Never pushed to. */
+ * the first added first; has a login of its own, by its own host. Never pushed to. What stands after the host
+ * comes before the path of each image: "library/python" is "prefix/library/python" there. An "http://" URL names its
+ * host as one that plain HTTP is allowed to. */
 BOX_API int box_registry_add_mirror(box_registry *registry, const char *domain, const char *url, box_error **err);
 /* "http://proxy:3128", "socks5h://…"; `except` as no_proxy has it. Both NULL: none. Without this call,
- * https_proxy, http_proxy and no_proxy of the environment count. */
+ * https_proxy, http_proxy and no_proxy of the environment count, but not for this machine itself. */
 BOX_API int box_registry_set_proxy(box_registry *registry, const char *proxy, const char *except, box_error **err);
-/* How often a request is tried [5] and how long it waits between, milliseconds: the first time [500], twice
+/* How often a request is tried [5], where trying again may help (a host that never answered is not waited for), and how long it waits between, milliseconds: the first time [500], twice
  * as long each time after, at most the last [30000]; a Retry-After of the registry's goes before, up to the
  * last. */
 BOX_API int box_registry_set_retries(box_registry *registry, unsigned attempts, unsigned first_ms, unsigned most_ms,
@@ -123,11 +126,18 @@ BOX_API int box_image_pull(box_store *store, box_registry *registry, const char 
 /* Pushes an image of the store, found as by box_image_open(), to where `name` says; NULL: its own name. What
  * the registry has is not sent, and what it has in another repository is mounted from there where it lets us.
  * The manifest goes up as it is in the store, byte for byte. *digest (may be NULL) is the manifest's, to be
- * freed by the caller. */
+ * freed by the caller.
+ *
+ * Progress: BOX_IMAGE_STAGE_LAYER while a blob goes up, BOX_IMAGE_STAGE_KEPT for one that the registry had; layers are
+ * called by their diff ids, the config, the last, by its digest.
+ *
+ * Errors as for pulling; BOX_ENOTFOUND also for a layer whose blob the store does not keep (store.h, `blobs`). */
 BOX_API int box_image_push(box_store *store, box_registry *registry, const char *image, const char *name,
                            const box_transfer_options *options, char **digest, box_error **err);
 
-/* From one registry to another (or within one), without a store. *digest as above. */
+/* From one registry to another (or within one), without a store: an image, or with all_platforms whatever `from` leads
+ * to, an index with all in it or an artifact of any type, byte for byte. A blob is kept in a nameless file in $TMPDIR
+ * or /var/tmp on its way. *digest as above; progress as for pushing, with blobs called by their digests. */
 BOX_API int box_registry_copy(box_registry *registry, const char *from, const char *to,
                               const box_transfer_options *options, char **digest, box_error **err);
 
@@ -148,8 +158,8 @@ BOX_API int box_registry_get_manifest(box_registry *registry, const char *name, 
 /* A blob of at most `max` bytes, such as a config; `text`, `length` and `digest` of the document. */
 BOX_API int box_registry_get_blob(box_registry *registry, const char *repository, const char *digest, size_t max,
                                   box_registry_document *document, box_error **err);
-/* The index of what refers to a manifest, "repository@sha256:…" (signatures, attestations, SBOMs);
- * artifact_type NULL: all. By the referrers API, or where a registry has none, by the tag that stands in for
+/* The index of what refers to a manifest, "repository@sha256:…" (signatures, attestations, SBOMs), an empty one where
+ * nothing does; artifact_type NULL: all. By the referrers API, or where a registry has none, by the tag that stands in for
  * it. OCI distribution-spec 1.1, "Listing Referrers". */
 BOX_API int box_registry_get_referrers(box_registry *registry, const char *name, const char *artifact_type,
                                        box_registry_document *document, box_error **err);
