@@ -89,6 +89,9 @@ BOX_API int box_registry_set_retries(box_registry *registry, unsigned attempts, 
 BOX_API int box_registry_set_timeouts(box_registry *registry, unsigned connect_ms, unsigned stall_ms, box_error **err);
 /* Blobs that are transferred side by side in one operation [4]. */
 BOX_API int box_registry_set_parallel(box_registry *registry, unsigned blobs, box_error **err);
+/* Bytes of a blob that go up in one request [32 MiB], 64 KiB to 1 GiB: less where a proxy before the registry takes
+ * no more. A registry that wants larger pieces gets them. */
+BOX_API int box_registry_set_chunk(box_registry *registry, uint64_t bytes, box_error **err);
 /* What the client calls itself ["libbox/VERSION"]. */
 BOX_API int box_registry_set_user_agent(box_registry *registry, const char *name, box_error **err);
 

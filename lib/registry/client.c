@@ -30,6 +30,7 @@ box_registry *box_registry_new(box_error **err)
     registry->connect_ms = 30000;
     registry->stall_ms = 30000;
     registry->parallel = 4;
+    registry->chunk = 32u << 20;
     pthread_mutex_init(&registry->mutex, NULL);
     return registry;
 }
@@ -352,6 +353,14 @@ int box_registry_set_parallel(box_registry *registry, unsigned blobs, box_error 
     if (!registry || blobs < 1 || blobs > 64)
         return box_fail(err, BOX_EINVAL, "box_registry_set_parallel: from 1 to 64");
     registry->parallel = blobs;
+    return 0;
+}
+
+int box_registry_set_chunk(box_registry *registry, uint64_t bytes, box_error **err)
+{
+    if (!registry || bytes < 64u << 10 || bytes > 1u << 30)
+        return box_fail(err, BOX_EINVAL, "box_registry_set_chunk: from 64 KiB to 1 GiB");
+    registry->chunk = bytes;
     return 0;
 }
 

@@ -59,6 +59,7 @@ struct box_registry {
     bool proxy_set;
     char *proxy, *no_proxy;
     unsigned attempts, retry_first_ms, retry_most_ms, connect_ms, stall_ms, parallel;
+    uint64_t chunk;
     char *user_agent;
 
     pthread_mutex_t mutex;

@@ -247,11 +247,14 @@ static size_t give_body(char *bytes, size_t size, size_t n, void *data)
     return length;
 }
 
-/* libcurl goes back when a kept connection turns out to be closed. */
+/* libcurl goes back, to send all of it again, when a kept connection turns out to be closed. It does so too when some
+ * was sent already: a request that must not be made twice is ended there. */
 static int seek_body(void *data, int64_t offset, int origin)
 {
     struct exchange *x = data;
 
+    if (x->request->body->once && x->sent)
+        return 1; /* CURL_SEEKFUNC_FAIL */
     if (origin != SEEK_SET || offset < 0 || (uint64_t)offset > x->request->body->length)
         return 2; /* CURL_SEEKFUNC_CANTSEEK */
     x->sent = (uint64_t)offset;

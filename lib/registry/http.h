@@ -41,6 +41,7 @@ struct box_http_body {
     box_http_read *read;
     void *source;
     uint64_t offset, length;
+    bool once; /* what was sent in part is not sent again */
     box_remote_tick *tick; /* told how many bytes went out, of this body; may be NULL */
     void *tick_data;
 };

@@ -14,7 +14,6 @@
 #include "registry/api.h"
 #include "registry/text.h"
 
-#define CHUNK    (32ull << 20) /* also the size up to which a blob is sent at once */
 #define PATIENCE 10            /* a registry reads all of a large blob again before it answers the last PUT */
 #define AGAIN    (-1000)
 
@@ -25,7 +24,7 @@ struct sending {
     char *scope;
     char digest[BOX_DIGEST_TEXT];
     char *location, *from; /* as the registry gave it, and the URL that it is relative to */
-    uint64_t chunk;
+    uint64_t chunk;  /* also the size up to which a blob is sent at once */
     uint64_t offset; /* what the registry has, or gets now */
     bool open;
 };
@@ -161,7 +160,8 @@ static int ask(struct sending *s, box_error **err)
 static int patch(struct sending *s, uint64_t length, box_error **err)
 {
     _response_ struct box_http_response response = {0};
-    const struct box_http_body body = {.read = s->upload->read, .source = s->upload->data, .offset = s->offset, .length = length, .tick = tick, .tick_data = s};
+    const struct box_http_body body = {.read = s->upload->read, .source = s->upload->data, .offset = s->offset, .length = length,
+                                       .once = true, .tick = tick, .tick_data = s};
     _free_ char *from = NULL;
     uint64_t next = s->offset + length;
     char range[64];
@@ -181,27 +181,38 @@ static int patch(struct sending *s, uint64_t length, box_error **err)
     return take_location(s, &response, &from, err);
 }
 
-/* A chunk that fails is gone on with, as long as some arrive; `retry` counts those that do not. */
-static int send_chunks(struct sending *s, struct box_retry *retry, box_error **err)
+/* Waits, and asks where the upload stands: 0 to go on from there; AGAIN or a code, with *err, when there is nothing to go
+ * on from. *why, the failure before, is what is told when no attempt is left. */
+static int recover(struct sending *s, struct box_retry *retry, box_error **why, box_error **err)
 {
     const struct box_http_response nothing = {.retry_after_ms = -1};
+    int r = box_retry_wait(s->call, retry, &nothing, err);
 
-    while (s->offset < s->upload->size) {
+    if (r < 0)
+        return r;
+    if (r == 1)
+        return ask(s, err);
+    r = box_error_code(*why);
+    if (err)
+        *err = box_take(*why);
+    return r;
+}
+
+/* A chunk that fails is gone on with, as long as some arrive; `retry` counts those that do not. The last PUT, too, is
+ * made again without sending anything twice. */
+static int send_chunks(struct sending *s, struct box_retry *retry, box_error **err)
+{
+    for (;;) {
         _cleanup_(box_error) box_error *why = NULL;
         uint64_t left = s->upload->size - s->offset, before = s->offset;
-        int r = patch(s, left < s->chunk ? left : s->chunk, &why);
+        int r = left ? patch(s, left < s->chunk ? left : s->chunk, &why) : put(s, 0, &why);
+        if (r == 0 && !left)
+            return 0;
         if (r == AGAIN) {
-            r = box_retry_wait(s->call, retry, &nothing, err);
+            r = recover(s, retry, &why, err);
             if (r < 0)
                 return r;
-            if (r == 1) {
-                box_error_free(box_take(why));
-                r = ask(s, &why);
-            } else {
-                r = box_error_code(why);
-            }
-        }
-        if (r < 0) {
+        } else if (r < 0) {
             if (err)
                 *err = box_take(why);
             return r;
@@ -209,7 +220,6 @@ static int send_chunks(struct sending *s, struct box_retry *retry, box_error **e
         if (s->offset > before)
             *retry = (struct box_retry){0};
     }
-    return put(s, 0, err);
 }
 
 /* Tries each repository that may have it; 0: it must be sent, and an upload is open. */
@@ -272,7 +282,7 @@ static int send_until_there(struct sending *s, box_error **err)
 int box_upload_blob(const struct box_call *call, struct box_target *target, const struct box_upload *upload,
                     box_error **err)
 {
-    struct sending s = {.call = call, .target = target, .upload = upload, .chunk = CHUNK};
+    struct sending s = {.call = call, .target = target, .upload = upload, .chunk = call->registry->chunk};
     int r = box_api_has_blob(call, target, upload->repository, upload->digest, err);
 
     if (r != 0)

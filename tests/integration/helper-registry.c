@@ -3,7 +3,7 @@
  *
  *     helper-registry [--http HOST] [--untrusted HOST] [--ca HOST FILE] [--cert HOST CERT KEY] [--certs DIR]
  *         [--user HOST USER PASSWORD] [--identity HOST TOKEN] [--config FILE] [--mirror HOST URL] [--proxy URL]
- *         [--tries N] [--stall MS] [--timeout MS] [--cancel MS] [--platform P] [--all] VERB ARGUMENT...
+ *         [--tries N] [--chunk BYTES] [--stall MS] [--timeout MS] [--cancel MS] [--platform P] [--all] VERB ARGUMENT...
  */
 #include <libbox/box.h>
 
@@ -192,6 +192,8 @@ static int flag(box_registry *registry, char ***at, box_error **err)
         return box_registry_set_retries(registry, (unsigned)atoi(a[1]), 1, 20, err);
     if (IS("stall", 1))
         return box_registry_set_timeouts(registry, 5000, (unsigned)atoi(a[1]), err);
+    if (IS("chunk", 1))
+        return box_registry_set_chunk(registry, strtoull(a[1], NULL, 10), err);
     if (IS("timeout", 1))
         options.timeout_ms = atoi(a[1]);
     else if (IS("cancel", 1))

@@ -140,9 +140,17 @@ says "by the code" "BOX_EUNSUPPORTED"
 ok "an image is copied" r copy "$host/plain/a" "$host/copied/a"
 is "byte for byte" "$OUT" "$manifest"
 ok "and is there" blob copied/a
+is "in one request" "$(seen 'PUT /v2/copied/a/blobs')" 2
 ok "again nothing is sent" r copy "$host/plain/a" "$host/copied/a"
-ok "an upload that breaks is gone on with" r copy "$host/plain/a" "$host/flaky/a"
+is "as HEAD tells" "$(seen 'POST /v2/copied/a/blobs')" 2
+ok "an upload that breaks is gone on with" r --chunk 600000 copy "$host/plain/a" "$host/flaky/a"
 ok "and is whole" blob flaky/a
+is "in chunks" "$(seen 'PATCH /v2/flaky/a/.*status=202')" 5
+is "with what was lost asked for" "$(seen 'GET /v2/flaky/a/blobs/uploads/')" 2
+is "in one upload" "$(seen 'POST /v2/flaky/a/blobs/uploads/')" 2
+is "whose end is asked for again" "$(seen 'PUT /v2/flaky/a/blobs.*status=201')" 2
+ok "an upload that the registry forgets begins anew" r --chunk 600000 copy "$host/plain/a" "$host/forgetful/a"
+ok "and is whole" blob forgetful/a
 ok "a blob is mounted from where it may be" r --user "$host" user secret copy "$host/token/private/m" "$host/token/n"
 is "and not sent" "$(seen 'PUT /v2/token/n/blobs')" 0
 

@@ -4,7 +4,8 @@
 
 How it behaves depends on the first component of the repository: plain, drop, short, stall, norange, badrange, extra,
 corrupt, busy, always-busy, broken, elsewhere, loop, clear, headers, denied, token, basic, pages, endless, otherhost,
-echo, hostile ... Every repository has one blob, of SIZE bytes, and one manifest ("latest") that names it.
+echo, hostile ... Every repository has one blob, of SIZE bytes, and one manifest ("latest") that names it; but those that are written
+to (copied, flaky, forgetful, token/n) begin with the manifest alone.
 Uploads are taken, in pieces or whole, and break as "flaky" says. Each request is one line of the log:
 METHOD PATH host=HOST auth=SCHEME range=RANGE status=STATUS.
 """
@@ -14,9 +15,10 @@ SIZE = 3_000_000
 BLOB = bytes(i * 7 % 251 for i in range(1000)) * (SIZE // 1000)
 BLOB_DIGEST = "sha256:" + hashlib.sha256(BLOB).hexdigest()
 CONFIG = json.dumps({"architecture": "amd64", "os": "linux", "rootfs": {"type": "layers", "diff_ids": []}}).encode()
+CONFIG_DIGEST = "sha256:" + hashlib.sha256(CONFIG).hexdigest()
 OCI = "application/vnd.oci.image."
 MANIFEST = json.dumps({"schemaVersion": 2, "mediaType": OCI + "manifest.v1+json",
-    "config": {"mediaType": OCI + "config.v1+json", "digest": "sha256:" + hashlib.sha256(CONFIG).hexdigest(), "size": len(CONFIG)},
+    "config": {"mediaType": OCI + "config.v1+json", "digest": CONFIG_DIGEST, "size": len(CONFIG)},
     "layers": [{"mediaType": OCI + "layer.v1.tar", "digest": BLOB_DIGEST, "size": SIZE}]}).encode()
 MANIFEST_DIGEST = "sha256:" + hashlib.sha256(MANIFEST).hexdigest()
 
@@ -199,10 +201,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def blob(self, digest):
         mode, data = self.mode, blobs.get((self.repository, digest))
-        if data is None and digest == BLOB_DIGEST and mode != "empty":
-            data = BLOB
-        if data is None and digest == "sha256:" + hashlib.sha256(CONFIG).hexdigest() and mode != "empty":
-            data = CONFIG
+        if mode not in ("empty", "copied", "flaky", "forgetful") and self.repository != "token/n":
+            data = {BLOB_DIGEST: BLOB, CONFIG_DIGEST: CONFIG}.get(digest, data)
         if data is None:
             return self.error(404, "BLOB_UNKNOWN", "blob unknown to registry")
         if self.command == "HEAD":
@@ -278,7 +278,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if self.command == "POST" and not name:
             self.body()
             if self.query.get("mount") and self.query["from"][0].startswith("token/private"):
-                blobs[(self.repository, self.query["mount"][0])] = BLOB
+                blobs[(self.repository, self.query["mount"][0])] = {BLOB_DIGEST: BLOB}.get(self.query["mount"][0], CONFIG)
                 return self.answer(201, Location="/v2/x/blobs/y")
             name = "u%d" % count("upload")
             uploads[name] = bytearray()
@@ -294,15 +294,19 @@ class Handler(http.server.BaseHTTPRequestHandler):
             del uploads[name]
             return self.answer(204)
         if self.command == "PATCH" and flaky and count("patch") == 2:
-            data += self.rfile.read(1_000_000)      # some of it arrives
+            data += self.rfile.read(int(self.headers["Content-Length"]) // 2)      # some of it arrives
             return self.cut()
         if self.command == "PATCH" and self.mode == "forgetful" and count("forget") == 2:
             self.body()
             del uploads[name]
             return self.answer(500, b"")
-        if self.command == "PUT" and flaky and count("put") == 1:
+        if self.command == "PUT" and flaky and data and count("put") == 1:
             self.body()
             return self.answer(503, b"")
+        said = self.headers.get("Content-Range")
+        if self.command == "PATCH" and said and int(said.split("-")[0]) != len(data):
+            self.body()
+            return self.answer(416, b"", **where, Range="0-%d" % max(len(data) - 1, 0))
         data += self.body()
         if self.command == "PATCH":
             return self.answer(202, **where, Range="0-%d" % (len(data) - 1))

@@ -76,6 +76,7 @@ Test(registry_client, what_makes_no_sense_is_refused)
     cr_assert_eq(box_registry_set_identity_token(registry, "h", "a\r\nb", NULL), BOX_EINVAL);
     cr_assert_eq(box_registry_set_user_agent(registry, "a\r\nb", NULL), BOX_EINVAL);
     cr_assert_eq(box_registry_set_parallel(registry, 0, NULL), BOX_EINVAL);
+    cr_assert_eq(box_registry_set_chunk(registry, 1, NULL), BOX_EINVAL);
     cr_assert_eq(box_registry_set_retries(registry, 0, 1, 1, NULL), BOX_EINVAL);
     cr_assert_eq(box_registry_set_timeouts(registry, 0, 1, NULL), BOX_EINVAL);
     cr_assert_eq(box_registry_add_mirror(registry, "h", "ftp://x", NULL), BOX_EPARSE);
