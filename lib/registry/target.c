@@ -32,11 +32,13 @@ static int probe(const struct box_call *call, const struct box_url *base, box_er
     r = box_http_exchange(&shorter, &url, &request, &response, &failed);
     if (r == 0)
         return 1;
-    if (r == BOX_ECANCELLED || r == BOX_ELIBRARY || r == BOX_ENOMEM || box_deadline_passed(call->deadline)) {
+    if (r == BOX_ECANCELLED || r == BOX_ELIBRARY || r == BOX_ENOMEM) {
         if (err)
             *err = box_take(failed);
         return r;
     }
+    if (box_deadline_passed(call->deadline))
+        return box_call_check(call, err);
     /* A certificate that is not trusted is TLS all the same. */
     return !response.no_tls && !response.no_host && r != BOX_ETIMEOUT;
 }

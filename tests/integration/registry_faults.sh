@@ -88,6 +88,9 @@ says "is told by the registry" "BOX_ENOTFOUND.*blob unknown"
 
 # ---- Redirects ----
 ok "storage elsewhere is followed" blob elsewhere/a --http "localhost:$port" --user "$host" user secret
+ok "also behind a login" blob tokenaway/a --http "localhost:$port"
+is "which the registry gets" "$(seen 'GET /v2/tokenaway/a/blobs.*auth=Bearer.*status=307')" 1
+is "and the other host does not" "$(seen 'GET /storage.*host=localhost.*auth=- ')" 2
 not_ok "but not in the clear to a host that was not named" blob elsewhere/b
 says "which is named" "BOX_EPERMISSION.*localhost"
 not_ok "nor to another network" blob clear/a
@@ -104,7 +107,7 @@ says "which is told" "BOX_ECANCELLED"
 
 # ---- Logging in ----
 ok "a token is got where none is needed to know one" r manifest "$host/token/a"
-is "without a login" "$(seen 'GET /token.*auth=- ')" 1
+is "without a login" "$(seen 'GET /token.*token%2Fa%3A.*auth=- ')" 1
 ok "with a login the token server gets it" r --user "$host" user secret manifest "$host/token/private/a"
 is "by Basic" "$(seen 'GET /token.*account=user.*auth=Basic')" 1
 is "and the registry never does" "$(seen 'GET /v2/token.*auth=Basic')" 0
@@ -160,6 +163,14 @@ is "below its prefix" "$(seen 'GET /v2/plain/m/manifests/latest')" 1
 ok "where it has nothing, the registry is" r --mirror "$host" "http://$host/empty" blob "$host/plain/c" "$digest" "$size" blob.mirrored
 ok "a mirror that is not there is passed over" r --mirror "$host" "http://127.0.0.1:1" manifest "$host/plain/a"
 
+# ---- Proxies ----
+ok "a proxy is asked for what it is to fetch" r --proxy "http://$host" --mirror far.invalid "http://registry.invalid" manifest far.invalid/plain/p
+is "with the host that is meant" "$(seen 'GET http://registry.invalid/v2/plain/p/.*host=registry.invalid')" 1
+not_ok "and nobody is asked past it" r --proxy http://127.0.0.1:1 manifest "$host/plain/a"
+ok "the environment's is not for this machine" env http_proxy=http://127.0.0.1:1 https_proxy=http://127.0.0.1:1 "$helper" --http "$host" manifest "$host/plain/a"
+not_ok "but for all others" env http_proxy="http://$host" https_proxy="http://$host" "$helper" manifest registry.invalid/plain/q
+ok "by CONNECT" grep -q 'CONNECT registry.invalid:443' plain.log
+
 # ---- TLS ----
 if command -v openssl >/dev/null 2>&1; then
     openssl req -x509 -newkey rsa:2048 -nodes -keyout key.pem -out cert.pem -days 2 -subj /CN=localhost \
@@ -176,6 +187,7 @@ if command -v openssl >/dev/null 2>&1; then
     ok "Docker's directory of certificates is read" "$helper" --certs certs manifest "$tls/plain/a"
     not_ok "TLS does not lead to plain HTTP" "$helper" --ca "$tls" cert.pem blob "$tls/clear/a" "$digest" "$size" out
     says "by no redirect" "BOX_EPERMISSION.*plain HTTP"
+    status_is "a connection that breaks while TLS writes raises no SIGPIPE" 0 "$helper" --ca "$tls" cert.pem --chunk 600000 copy "$tls/plain/a" "$tls/flaky/a"
     ok "a login goes over TLS" "$helper" --ca "$tls" cert.pem --user "$tls" user secret manifest "$tls/token/private/a"
 else
     skip "TLS" "openssl is not installed"

@@ -112,6 +112,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return self.blob(parts[-1])
         return self.error(404, "NOT_FOUND", "no such thing")
 
+    def do_CONNECT(self):
+        log.write("CONNECT %s\n" % self.path)
+        self.answer(403, b"")
+
     # ---- login ----
 
     def allowed(self, action):
@@ -122,7 +126,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 return True
             self.error(401, "UNAUTHORIZED", "who are you", WWW_Authenticate='Basic realm="here"')
             return False
-        if mode == "token" or (mode == "" and os.path.exists(sys.argv[1] + ".login")):
+        if mode in ("token", "tokenaway") or (mode == "" and os.path.exists(sys.argv[1] + ".login")):
             scope = "repository:%s:%s" % (self.repository, "pull,push" if action == "push" else "pull") if mode else ""
             if auth.startswith("Bearer good"):
                 return True
@@ -207,7 +211,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return self.error(404, "BLOB_UNKNOWN", "blob unknown to registry")
         if self.command == "HEAD":
             return self.answer(200, Content_Length=str(len(data)))
-        if mode == "elsewhere":
+        if mode in ("elsewhere", "tokenaway"):
             other = "localhost" if self.headers["Host"].startswith("127.") else "127.0.0.1"
             return self.answer(307, Location="%s://%s:%d/storage" % (scheme, other, port))
         if mode == "loop":
