@@ -42,7 +42,7 @@ not_ok "an image in use is not removed" box rmi saved:2
 box rm -f user >/dev/null
 ok "rmi" box rmi saved:2
 like "says so" "$OUT" '^Untagged: saved:2'
-status_is "and it is gone" 125 box run --rm saved:2
+status_is "and it is gone" 125 box run --pull never --rm saved:2
 not_ok "rmi of nothing" box rmi no-such
 says "says so" 'No such image: no-such'
 

@@ -16,8 +16,8 @@ says "and is named" 'no-such-program'
 status_is "one that cannot be executed is 126" 126 box run --rm busybox /etc/passwd
 says "and is named as well" '/etc/passwd'
 status_is "a directory is 126" 126 box run --rm busybox /etc
-status_is "an image that is not there is 125" 125 box run --rm no-such-image true
-says "and is named" "Unable to find image 'no-such-image"
+status_is "an image that is not there is 125" 125 box run --pull never --rm no-such-image true
+says "and is named" "No such image: no-such-image"
 status_is "an unknown flag is 125" 125 box run --no-such-flag busybox
 like "and is named" "$ERR" 'unknown flag: --no-such-flag'
 status_is "a flag without its value is 125" 125 box run --name
