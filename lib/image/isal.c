@@ -91,15 +91,15 @@ static int damaged(int result, box_error **err)
     return box_fail(err, BOX_EPARSE, "the gzip stream is damaged (igzip error %d)", result);
 }
 
-static int isal_read(struct box_source *base, const void **data, size_t *length, box_error **err)
+static int isal_fill(struct box_source *base, void *room, size_t size, size_t *length, box_error **err)
 {
     struct isal_source *s = (struct isal_source *)base;
     bool more = true;
     int r = 0;
 
-    s->state.next_out = s->data;
-    s->state.avail_out = CHUNK;
-    while (s->state.avail_out == CHUNK && more) {
+    s->state.next_out = room;
+    s->state.avail_out = (uint32_t)size;
+    while (s->state.avail_out == size && more) {
         if (s->between)
             r = next_member(s, &more, err);
         else
@@ -113,12 +113,19 @@ static int isal_read(struct box_source *base, const void **data, size_t *length,
         if (result != ISAL_DECOMP_OK && result != ISAL_END_INPUT)
             return damaged(result, err);
         s->between = s->state.block_state == ISAL_BLOCK_FINISH;
-        if (starved && !s->between && s->state.avail_out == CHUNK)
+        if (starved && !s->between && s->state.avail_out == size)
             return box_fail(err, BOX_EPARSE, "the gzip stream is cut short");
     }
-    *data = s->data;
-    *length = CHUNK - s->state.avail_out;
+    *length = size - s->state.avail_out;
     return 0;
+}
+
+static int isal_read(struct box_source *base, const void **data, size_t *length, box_error **err)
+{
+    struct isal_source *s = (struct isal_source *)base;
+
+    *data = s->data;
+    return isal_fill(base, s->data, CHUNK, length, err);
 }
 
 static void isal_free(struct box_source *base)
@@ -138,7 +145,7 @@ struct box_source *box_source_isal(struct box_source *from, box_error **err)
         box_fail_nomem(err);
         return NULL;
     }
-    s->base = (struct box_source){.read = isal_read, .free = isal_free};
+    s->base = (struct box_source){.read = isal_read, .free = isal_free, .fill = isal_fill};
     s->from = from;
     s->at_end = s->between = s->garbage = false;
     table.init(&s->state);

@@ -22,6 +22,9 @@ struct box_source {
     /* Passes over up to so many bytes without reading them: how many, 0 when it cannot. NULL: it never can.
      */
     uint64_t (*skip)(struct box_source *source, uint64_t bytes);
+    /* The next bytes, as read() gives them, but put where the caller wants them: some of them, none
+     * only at the end. NULL: it cannot. */
+    int (*fill)(struct box_source *source, void *room, size_t size, size_t *length, box_error **err);
 };
 
 static inline int box_source_read(struct box_source *source, const void **data, size_t *length,

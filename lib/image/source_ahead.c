@@ -75,35 +75,55 @@ static void end(struct ahead_source *s, int code, box_error *why)
     pthread_mutex_unlock(&s->mutex);
 }
 
+/* What read() gave of the stream below and is not in a slot yet. */
+struct rest {
+    const char *data;
+    size_t length;
+};
+
+/* Fills a slot, which stays short only at the end of the stream, when it fails, or when nobody wants more. */
+static int fill_slot(struct ahead_source *s, struct slot *slot, struct rest *rest, box_error **why)
+{
+    slot->length = 0;
+    while (slot->length < SLOT_SIZE) {
+        size_t room = SLOT_SIZE - slot->length, n;
+        int r = 0;
+        if (rest->length == 0 && is_stopped(s))
+            return 0;
+        if (s->from->fill) {
+            r = s->from->fill(s->from, slot->data + slot->length, room, &n, why);
+        } else {
+            if (rest->length == 0)
+                r = box_source_read(s->from, (const void **)&rest->data, &rest->length, why);
+            n = r < 0 ? 0 : rest->length < room ? rest->length : room;
+            if (n > 0)
+                memcpy(slot->data + slot->length, rest->data, n);
+            rest->data += n;
+            rest->length -= n;
+        }
+        if (r < 0 || n == 0)
+            return r;
+        slot->length += n;
+    }
+    return 0;
+}
+
 static void *read_ahead(void *data)
 {
     struct ahead_source *s = data;
+    struct rest rest = {"", 0};
     box_error *why = NULL;
-    const char *piece = NULL;
-    size_t left = 0;
+    bool full = true;
     int r = 0;
 
-    for (;;) {
+    while (full && r == 0) {
         struct slot *slot = empty_slot(s);
         if (!slot)
             break;
-        for (slot->length = 0; slot->length < SLOT_SIZE;) {
-            if (left == 0 && is_stopped(s))
-                break;
-            if (left == 0 &&
-                ((r = box_source_read(s->from, (const void **)&piece, &left, &why)) < 0 || left == 0))
-                break;
-            size_t n = left < SLOT_SIZE - slot->length ? left : SLOT_SIZE - slot->length;
-            memcpy(slot->data + slot->length, piece, n);
-            slot->length += n;
-            piece += n;
-            left -= n;
-        }
-        bool full = slot->length == SLOT_SIZE;
+        r = fill_slot(s, slot, &rest, &why);
+        full = slot->length == SLOT_SIZE;
         if (slot->length > 0)
             hand_over(s);
-        if (!full)
-            break;
     }
     end(s, r, why);
     return NULL;

@@ -62,6 +62,14 @@ static struct timespec mtime_of(const struct unpack *u)
     return t;
 }
 
+/* Whether what was just made in the directory at hand belongs to another than the archive says. A new file's group
+ * is the process's, or, by set-group-id or a mount option, the directory's: where both are root's, and the archive
+ * says root as well, as it mostly does, there is nothing to change. */
+static bool is_others(const struct unpack *u)
+{
+    return u->how->privileged && !(u->as_root && u->parent_gid == 0 && u->entry.uid == 0 && u->entry.gid == 0);
+}
+
 /* Owner, attributes, mode and time, in this order: a change of owner takes set-uid bits and capabilities
  * away. */
 static int set_file_metadata(struct unpack *u, int fd, box_error **err)
@@ -69,7 +77,7 @@ static int set_file_metadata(struct unpack *u, int fd, box_error **err)
     const struct timespec times[2] = {mtime_of(u), mtime_of(u)};
     int r;
 
-    if (u->how->privileged && fchown(fd, (uid_t)u->entry.uid, (gid_t)u->entry.gid) < 0)
+    if (is_others(u) && fchown(fd, (uid_t)u->entry.uid, (gid_t)u->entry.gid) < 0)
         return unpack_fail_sys(u, "fchown", err, "cannot set the owner");
     if ((r = set_xattrs(u, fd, err)) < 0)
         return r;
@@ -83,7 +91,7 @@ static int set_node_metadata(struct unpack *u, const char *leaf, box_error **err
 {
     const struct timespec times[2] = {mtime_of(u), mtime_of(u)};
 
-    if (u->how->privileged &&
+    if (is_others(u) &&
         fchownat(u->parentfd, leaf, (uid_t)u->entry.uid, (gid_t)u->entry.gid, AT_SYMLINK_NOFOLLOW) < 0)
         return unpack_fail_sys(u, "fchownat", err, "cannot set the owner");
     if (u->entry.type != BOX_TAR_SYMLINK && fchmodat(u->parentfd, leaf, u->entry.mode, 0) < 0)

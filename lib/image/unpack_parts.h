@@ -30,6 +30,8 @@ struct unpack {
 
     /* The directory that entries are put into at the moment. */
     int parentfd; /* -1: none */
+    gid_t parent_gid;
+    bool as_root; /* what is made belongs to user 0, and to group 0 or the directory's */
     bool stale;   /* something was taken away, so that `parent` may mean another directory by now */
     char parent[PATH_MAX];
     /* From the outside in, each below the one before it. */

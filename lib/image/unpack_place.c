@@ -97,8 +97,9 @@ static int put_pending(struct unpack *u, const char *path, const struct stat *st
 
 /* ---- The directory at hand ---- */
 
-static int take(struct unpack *u, const char *name, int fd)
+static int take(struct unpack *u, const char *name, int fd, gid_t gid)
 {
+    u->parent_gid = gid;
     box_cleanup_close(&u->parentfd);
     u->parentfd = fd;
     u->stale = false;
@@ -120,7 +121,7 @@ int unpack_enter(struct unpack *u, const char *name, int fd, mode_t mode, struct
         close(fd);
         return r;
     }
-    return take(u, name, fd);
+    return take(u, name, fd, st.st_gid);
 }
 
 static int fail_walk(struct unpack *u, int result, const char *path, box_error **err)
@@ -225,7 +226,7 @@ static int enter(struct unpack *u, const char *path, box_error **err)
         close(fd);
         return r;
     }
-    return take(u, path, fd);
+    return take(u, path, fd, st.st_gid);
 }
 
 int unpack_enter_parent(struct unpack *u, const char **leaf, box_error **err)

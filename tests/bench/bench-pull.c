@@ -154,12 +154,12 @@ static void put_blob(const char *dir, const void *data, size_t length, char text
 static size_t put_layer(const char *dir, unsigned layer, char blob[BOX_DIGEST_TEXT], char diff_id[BOX_DIGEST_TEXT])
 {
     struct tarball tar = {0};
-    char command[500], path[400], *packed = NULL;
+    char command[1300], path[1200], *packed = NULL;
     size_t length = 0;
 
     put_layer_files(&tar, layer);
     digest_text(tar.data, tar.length, diff_id);
-    snprintf(path, sizeof(path), "%s/packed", dir);
+    snprintf(path, sizeof(path), "%.300s/packed", dir);
     snprintf(command, sizeof(command), "gzip -n -6 >%s", path);
     FILE *pipe = popen(command, "w");
     if (!pipe || fwrite(tar.data, 1, tar.length, pipe) != tar.length || pclose(pipe) != 0)
@@ -179,7 +179,7 @@ static int make_image(const char *dir)
     const char *below[] = {"", "/blobs", "/blobs/sha256"};
 
     for (size_t i = 0; i < BOX_ARRAY(below); i++) {
-        snprintf(path, sizeof(path), "%s%s", dir, below[i]);
+        snprintf(path, sizeof(path), "%.300s%s", dir, below[i]);
         if (mkdir(path, 0755) < 0 && errno != EEXIST)
             die(path);
     }
@@ -205,7 +205,7 @@ static int make_image(const char *dir)
                  "{\"schemaVersion\":2,\"manifests\":[{\"mediaType\":\"application/vnd.oci.image.manifest.v1+json\","
                  "\"digest\":\"%s\",\"size\":%d,\"annotations\":{\"org.opencontainers.image.ref.name\":\"bench\"}}]}",
                  digest, n);
-    snprintf(path, sizeof(path), "%s/index.json", dir);
+    snprintf(path, sizeof(path), "%.300s/index.json", dir);
     put(path, text, (size_t)n);
     snprintf(path, sizeof(path), "%s/oci-layout", dir);
     put(path, "{\"imageLayoutVersion\":\"1.0.0\"}", 30);
@@ -222,11 +222,11 @@ static void find_digests(void)
         die(path);
     snprintf(settings.manifest, sizeof(settings.manifest), "%.71s", at);
     free(text);
-    snprintf(path, sizeof(path), "%s/blobs/sha256/%s", settings.image, settings.manifest + 7);
+    snprintf(path, sizeof(path), "%.300s/blobs/sha256/%.64s", settings.image, settings.manifest + 7);
     if (box_file_read(AT_FDCWD, path, 1u << 20, &text, NULL, NULL) < 0 || !(at = strstr(text, "\"layers\"")))
         die(path);
     for (unsigned i = 0; i < LAYERS && (at = strstr(at, "sha256:")); i++, at++)
-        snprintf(settings.blobs[i], sizeof(settings.blobs[i]), "%s/blobs/sha256/%.64s", settings.image, at + 7);
+        snprintf(settings.blobs[i], sizeof(settings.blobs[i]), "%.300s/blobs/sha256/%.64s", settings.image, at + 7);
     free(text);
 }
 

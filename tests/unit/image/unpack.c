@@ -38,6 +38,21 @@ Test(unpack, set_uid_set_gid_and_sticky_bits_are_kept)
         cr_assert_eq(stat_of("sgdir/in").st_gid, 9u);
 }
 
+Test(unpack, what_is_roots_stays_so_in_a_directory_that_gives_its_group_on)
+{
+    if (!is_root())
+        cr_skip_test("owners are kept for root alone");
+    put("sgdir", .type = '5', .mode = 02775, .gid = 7);
+    put("sgdir/in", .data = "x", .size = 1);
+    put("other", .type = '5');
+    put("sgdir/later", .data = "x", .size = 1); /* the directory has its set-group-id bit by now */
+    put("sgdir/link", .type = '2', .link = "in");
+    unpacks();
+    cr_assert_eq(stat_of("sgdir/in").st_gid, 0u);
+    cr_assert_eq(stat_of("sgdir/later").st_gid, 0u);
+    cr_assert_eq(stat_of("sgdir/link").st_gid, 0u);
+}
+
 Test(unpack, modes_do_not_depend_on_the_umask)
 {
     umask(0077);
