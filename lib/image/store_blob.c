@@ -364,12 +364,12 @@ static void collect_partial(struct collection *c, const char *name, size_t digit
     if (fstatat(c->store->partialfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
         return;
     /* What is needed stays, unless it is whole and was not synced before the machine went down. */
-    if (c->needed(c->data, hex) && !(boot && strcmp(boot + 1, c->store->boot) != 0))
+    bool is_lock = strcmp(suffix, LOCK) == 0; /* left by a killed process, if nobody holds it */
+    if (!is_lock && c->needed(c->data, hex) && !(boot && strcmp(boot + 1, c->store->boot) != 0))
         return;
     int lock = box_lock_take(c->store->partialfd, lock_name, BOX_LOCK_EXCLUSIVE, box_deadline_in_ns(0), NULL);
     if (lock < 0)
         return; /* it is on its way */
-    bool is_lock = strcmp(suffix, LOCK) == 0;
     if (!is_lock && !is_stale(c, suffix, &st))
         c->kept += (uint64_t)st.st_blocks * 512;
     else if (!is_lock && unlinkat(c->store->partialfd, name, 0) == 0) {

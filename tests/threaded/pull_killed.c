@@ -82,7 +82,9 @@ int main(void)
         killed += hit;
         half += entries_in("blobs/partial") > 0;
         sound += is_sound(&there);
-        recovered += pull(0) == 0 && is_sound(&there) && there && entries_in("blobs/partial") == 0;
+        bool pulled = pull(0) == 0;
+        collect(); /* takes a lock away that the dead one held, of a blob that is there */
+        recovered += pulled && is_sound(&there) && there && entries_in("blobs/partial") == 0;
         remove_image();
         collect();
     }
