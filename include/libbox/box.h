@@ -23,6 +23,7 @@
 #include <libbox/registry.h>
 #include <libbox/launch.h>
 #include <libbox/container.h>
+#include <libbox/archive.h>
 #include <libbox/oci.h>
 
 #endif

@@ -222,6 +222,9 @@ BOX_API char *const *box_image_exposed_ports(const box_image *image); /* "80/tcp
 BOX_API char *const *box_image_onbuild(const box_image *image);
 BOX_API const box_image_pair *box_image_labels(const box_image *image, size_t *count);
 BOX_API const char *box_image_label(const box_image *image, const char *key); /* NULL: no such label */
+/* Of the manifest: OCI image-spec, annotations.md. Not to be taken for labels, which are the config's. */
+BOX_API const box_image_pair *box_image_annotations(const box_image *image, size_t *count);
+BOX_API const char *box_image_annotation(const box_image *image, const char *key); /* NULL: no such annotation */
 BOX_API const char *box_image_healthcheck(const box_image *image);            /* its JSON object */
 
 BOX_API const char *box_image_created(const box_image *image);  /* RFC 3339 */

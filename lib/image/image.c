@@ -77,6 +77,9 @@ static int fill(const box_store *store, const struct box_index_entry *entry, str
 
     if (r < 0)
         return r;
+    image->n_annotations = manifest.n_annotations;
+    image->annotations = box_take(manifest.annotations);
+    manifest.n_annotations = 0;
     image->id_digest = manifest.config.digest;
     image->manifest_digest = entry->manifest;
     box_digest_format(&image->manifest_digest, image->digest);
@@ -167,6 +170,11 @@ void box_image_free(box_image *image)
     free(image->manifest_json);
     free(image->config_json);
     box_config_clear(&image->config);
+    for (size_t i = 0; i < image->n_annotations; i++) {
+        free((char *)image->annotations[i].key);
+        free((char *)image->annotations[i].value);
+    }
+    free(image->annotations);
     free(image->layers);
     free(image->diff_ids);
     free(image->layer_names);

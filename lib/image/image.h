@@ -18,6 +18,8 @@ struct box_image {
     char *manifest_json, *config_json;
     size_t manifest_length, config_length;
     struct box_config config;
+    box_image_pair *annotations; /* keys and values are malloc'ed */
+    size_t n_annotations;
     struct box_layer_record *layers; /* as many as config.n_diff_ids */
     char (*layer_names)[BOX_LAYER_NAME];
     char (*diff_ids)[BOX_DIGEST_TEXT];

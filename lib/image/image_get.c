@@ -99,6 +99,21 @@ const char *box_image_label(const box_image *image, const char *key)
     return NULL;
 }
 
+const box_image_pair *box_image_annotations(const box_image *image, size_t *count)
+{
+    if (count)
+        *count = image->n_annotations;
+    return image->annotations;
+}
+
+const char *box_image_annotation(const box_image *image, const char *key)
+{
+    for (size_t i = 0; i < image->n_annotations; i++)
+        if (strcmp(image->annotations[i].key, key) == 0)
+            return image->annotations[i].value;
+    return NULL;
+}
+
 const char *box_image_healthcheck(const box_image *image)
 {
     return image->config.healthcheck;

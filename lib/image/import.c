@@ -92,20 +92,18 @@ static void now(char out[32])
     strftime(out, 32, "%Y-%m-%dT%H:%M:%SZ", &tm);
 }
 
-static int put_platform(json_object *doc, const char *platform, box_error **err)
+static int put_platform(json_object *doc, const char *text, box_error **err)
 {
-    static const char *const keys[] = {"os", "architecture", "variant"};
-    _strv_ char **parts = box_strv_split(platform ? platform : box_platform_host(), '/');
-    size_t n = parts ? box_strv_length(parts) : 0;
-    int r = parts ? 0 : box_fail_nomem(err);
+    struct box_platform platform;
+    int r = box_platform_parse(text ? text : box_platform_host(), &platform, err);
 
-    if (r == 0 && (n < 2 || n > 3 || !*parts[0] || !*parts[1]))
-        r = box_fail(err, BOX_EPARSE, "\"%s\" is no platform: os/architecture[/variant]", platform);
-    if (r == 0 && strcmp(parts[0], "linux") != 0)
-        r = box_fail(err, BOX_EUNSUPPORTED, "only images for linux can be made, not for %s", parts[0]);
-    for (size_t i = 0; r == 0 && i < n; i++)
-        r = box_json_put_string(doc, keys[i], parts[i], err);
-    return r;
+    if (r == 0 && strcmp(platform.os, "linux") != 0)
+        r = box_fail(err, BOX_EUNSUPPORTED, "only images for linux can be made, not for %s", platform.os);
+    if (r == 0)
+        r = box_json_put_string(doc, "os", platform.os, err);
+    if (r == 0)
+        r = box_json_put_string(doc, "architecture", platform.architecture, err);
+    return r == 0 && platform.variant[0] ? box_json_put_string(doc, "variant", platform.variant, err) : r;
 }
 
 static int put_config(json_object *doc, const char *const *changes, box_error **err)

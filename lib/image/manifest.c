@@ -3,12 +3,13 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/utsname.h>
 
 #include "base/json.h"
 #include "base/strings.h"
+#include "image/platform.h"
 
-#define ENTRIES_MAX 4096
+#define ENTRIES_MAX     4096
+#define ANNOTATIONS_MAX 4096
 
 enum box_media box_media_kind(const char *media_type)
 {
@@ -43,7 +44,8 @@ enum box_media box_media_kind(const char *media_type)
 
 static void descriptor_clear(struct box_descriptor *d)
 {
-    char *const strings[] = {d->media_type, d->name, d->ref_name, d->os, d->architecture, d->variant};
+    char *const strings[] = {d->media_type,   d->name,    d->ref_name,     d->os,
+                             d->architecture, d->variant, d->artifact_type};
 
     for (size_t i = 0; i < BOX_ARRAY(strings); i++)
         free(strings[i]);
@@ -71,6 +73,11 @@ static int read_annotations(const struct box_json_at *at, struct box_descriptor 
         r = copy_string(&annotations, "io.containerd.image.name", &d->name, err);
     if (r == 0 && annotations.json)
         r = copy_string(&annotations, "org.opencontainers.image.ref.name", &d->ref_name, err);
+    if (r == 0)
+        r = copy_string(at, "artifactType", &d->artifact_type, err);
+    /* BuildKit marks what it says about an image so, besides the platform unknown/unknown. */
+    d->is_artifact = d->artifact_type || (annotations.json && json_object_object_get_ex(annotations.json,
+                                                                                        "vnd.docker.reference.type", NULL));
     if (r == 0)
         r = box_json_get_object(at, "platform", BOX_JSON_OPTIONAL, &platform, err);
     if (r < 0 || !platform.json)
@@ -176,6 +183,50 @@ static int code_of(box_error **err)
 
 /* ---- Manifest ---- */
 
+static int append_annotation(const struct box_json_at *member, void *data, box_error **err)
+{
+    struct box_manifest *manifest = data;
+    const char *text = NULL;
+    int r = box_json_as_string(member, &text, err);
+
+    if (r < 0)
+        return r;
+    if (manifest->n_annotations >= ANNOTATIONS_MAX)
+        return box_fail(err, BOX_ELIMIT, "there are more than %d annotations", ANNOTATIONS_MAX);
+    box_image_pair *grown = realloc(manifest->annotations, (manifest->n_annotations + 1) * sizeof(*grown));
+    if (!grown)
+        return box_fail_nomem(err);
+    manifest->annotations = grown;
+    grown[manifest->n_annotations] = (box_image_pair){strdup(member->key), strdup(text)};
+    manifest->n_annotations++;
+    return grown[manifest->n_annotations - 1].key && grown[manifest->n_annotations - 1].value ? 0 : box_fail_nomem(err);
+}
+
+/* What a manifest says beside its image: OCI image-spec 1.1, manifest.md. */
+static int read_extras(const struct box_json_at *root, struct box_manifest *manifest, box_error **err)
+{
+    struct box_json_at annotations, subject;
+    int r = copy_string(root, "artifactType", &manifest->artifact_type, err);
+
+    if (r == 0)
+        r = box_json_get_object(root, "annotations", BOX_JSON_OPTIONAL, &annotations, err);
+    if (r == 0 && annotations.json)
+        r = box_json_each(&annotations, append_annotation, manifest, err);
+    if (r == 0)
+        r = box_json_get_object(root, "subject", BOX_JSON_OPTIONAL, &subject, err);
+    return r < 0 || !subject.json ? r : read_descriptor(&subject, &manifest->subject, err);
+}
+
+static int no_image(const struct box_manifest *manifest, box_error **err)
+{
+    const char *type = manifest->artifact_type ? manifest->artifact_type : manifest->config.media_type;
+    struct box_fail_info info = {.code = BOX_EUNSUPPORTED, .subject = type};
+
+    if (manifest->artifact_type)
+        return box_fail_with(err, &info, "the manifest is not that of an image, but of an artifact, %s", type);
+    return box_fail_with(err, &info, "the manifest is not that of an image: its config is %s", type);
+}
+
 static int read_manifest(const struct box_json_at *root, const char *media_type, unsigned max_layers,
                          struct box_manifest *manifest, box_error **err)
 {
@@ -193,11 +244,10 @@ static int read_manifest(const struct box_json_at *root, const char *media_type,
     if ((r = box_json_get_object(root, "config", BOX_JSON_REQUIRED, &config, err)) < 0 ||
         (r = read_descriptor(&config, &manifest->config, err)) < 0)
         return r;
-    if (box_media_kind(manifest->config.media_type) != BOX_MEDIA_CONFIG) {
-        struct box_fail_info info = {.code = BOX_EUNSUPPORTED, .subject = manifest->config.media_type};
-        return box_fail_with(err, &info, "the manifest is not that of an image: its config is %s",
-                             manifest->config.media_type);
-    }
+    if ((r = read_extras(root, manifest, err)) < 0)
+        return r;
+    if (box_media_kind(manifest->config.media_type) != BOX_MEDIA_CONFIG)
+        return no_image(manifest, err);
     r = read_descriptors(root, "layers", max_layers, &manifest->layers, &manifest->n_layers, err);
     for (size_t i = 0; r == 0 && i < manifest->n_layers; i++)
         if (box_media_kind(manifest->layers[i].media_type) != BOX_MEDIA_LAYER) {
@@ -228,6 +278,13 @@ void box_manifest_clear(struct box_manifest *manifest)
 {
     free(manifest->media_type);
     descriptor_clear(&manifest->config);
+    descriptor_clear(&manifest->subject);
+    free(manifest->artifact_type);
+    for (size_t i = 0; i < manifest->n_annotations; i++) {
+        free((char *)manifest->annotations[i].key);
+        free((char *)manifest->annotations[i].value);
+    }
+    free(manifest->annotations);
     for (size_t i = 0; i < manifest->n_layers; i++)
         descriptor_clear(&manifest->layers[i]);
     free(manifest->layers);
@@ -265,66 +322,51 @@ void box_manifest_index_clear(struct box_manifest_index *index)
 
 /* ---- Platforms ---- */
 
-const char *box_platform_host(void)
-{
-#if defined(__x86_64__)
-    return "linux/amd64";
-#elif defined(__aarch64__)
-    return "linux/arm64";
-#else
-#error "libbox needs the OCI name of this architecture: add it to lib/image/manifest.c"
-#endif
-}
-
-/* What a machine without a variant of its own is taken to be. */
-static const char *usual_variant(const char *architecture)
-{
-    return strcmp(architecture, "arm64") == 0 ? "v8" : strcmp(architecture, "arm") == 0 ? "v7" : "";
-}
-
-/* 0: does not fit. Higher fits better: the variant asked for, then the usual one, then any. */
-static int fit(const struct box_descriptor *d, char *const *wanted)
-{
-    size_t parts = box_strv_length(wanted);
-
-    if (!d->os || !d->architecture || parts < 2)
-        return 0;
-    if (strcmp(d->os, wanted[0]) != 0 || strcmp(d->architecture, wanted[1]) != 0)
-        return 0;
-    const char *variant = d->variant ? d->variant : usual_variant(d->architecture);
-    if (parts > 2)
-        return strcmp(variant, wanted[2]) == 0 ? 3 : 0;
-    /* An amd64 image for v3 does not run on every amd64 machine. */
-    return strcmp(variant, usual_variant(d->architecture)) == 0 ? 3 : !d->variant[0] ? 2 : 1;
-}
-
+/* Signatures, attestations and other artifacts lie beside images in an index. */
 static bool is_image(const struct box_descriptor *d)
 {
     enum box_media kind = box_media_kind(d->media_type);
 
-    return kind == BOX_MEDIA_MANIFEST || kind == BOX_MEDIA_INDEX;
+    return (kind == BOX_MEDIA_MANIFEST || kind == BOX_MEDIA_INDEX) && !d->is_artifact;
+}
+
+/* The usual image for this machine before one that its processor alone could run: what is made on one machine should
+ * run on the next. */
+static unsigned fit(const struct box_descriptor *d, const struct box_platform *wanted, const struct box_platform *best)
+{
+    struct box_platform has;
+
+    if (!d->os || !d->architecture || !box_platform_set(&has, d->os, d->architecture, d->variant))
+        return 0;
+    unsigned how = box_platform_fit(&has, wanted);
+    if (how < 100 && best && box_platform_fit(&has, best) >= 100)
+        how = 50;
+    return how;
 }
 
 const struct box_descriptor *box_manifest_index_choose(const struct box_manifest_index *index,
                                                        const char *platform)
 {
-    _strv_ char **wanted = box_strv_split(platform ? platform : box_platform_host(), '/');
-    const struct box_descriptor *best = NULL, *only = NULL;
+    struct box_platform wanted, best;
+    const struct box_descriptor *chosen = NULL, *only = NULL;
+    unsigned chosen_fit = 0;
     size_t images = 0;
-    int best_fit = 0;
 
-    for (size_t i = 0; wanted && i < index->n_entries; i++) {
+    if (box_platform_parse(platform ? platform : box_platform_host(), &wanted, NULL) < 0)
+        return NULL;
+    box_platform_host_best(&best);
+    for (size_t i = 0; i < index->n_entries; i++) {
         const struct box_descriptor *d = &index->entries[i];
-        int how = fit(d, wanted);
         if (!is_image(d))
             continue;
         images++;
         only = d;
-        if (how > best_fit) {
-            best = d;
-            best_fit = how;
+        unsigned how = fit(d, &wanted, platform ? NULL : &best);
+        if (how > chosen_fit) {
+            chosen = d;
+            chosen_fit = how;
         }
     }
     /* One image of which nothing is said: its config will tell. */
-    return best || images != 1 || only->os ? best : only;
+    return chosen || images != 1 || only->os ? chosen : only;
 }

@@ -14,6 +14,7 @@
 
 #include "base/digest.h"
 #include "base/fail.h"
+#include "image/platform.h"
 
 #define BOX_MEDIA_OCI_INDEX       "application/vnd.oci.image.index.v1+json"
 #define BOX_MEDIA_OCI_MANIFEST    "application/vnd.oci.image.manifest.v1+json"
@@ -36,6 +37,8 @@ struct box_descriptor {
     char *name;                        /* annotation io.containerd.image.name, or NULL */
     char *ref_name;                    /* annotation org.opencontainers.image.ref.name, or NULL */
     char *os, *architecture, *variant; /* of the platform; NULL where nothing is said */
+    char *artifact_type;               /* NULL: none */
+    bool is_artifact;                  /* no image: something that is said about one */
 };
 
 struct box_manifest {
@@ -43,6 +46,10 @@ struct box_manifest {
     struct box_descriptor config;
     struct box_descriptor *layers;
     size_t n_layers;
+    char *artifact_type;           /* NULL: none */
+    struct box_descriptor subject; /* media_type NULL: none */
+    box_image_pair *annotations;   /* keys and values are malloc'ed */
+    size_t n_annotations;
 };
 
 struct box_manifest_index {
@@ -60,12 +67,10 @@ int box_manifest_index_parse(const char *text, size_t length, const char *media_
 void box_manifest_index_clear(struct box_manifest_index *index);
 #define _manifest_index_ __attribute__((cleanup(box_manifest_index_clear)))
 
-/* The entry of an index that fits a platform best: "os/architecture[/variant]", NULL for this machine's.
- * Entries that are no images (attestations, artifacts) are passed over. NULL: none fits. */
+/* The entry of an index that fits a platform best: "os/architecture[/variant]", NULL for this machine's; see
+ * platform.h. Entries that are no images (attestations, artifacts) are passed over. NULL: none fits. */
 const struct box_descriptor *box_manifest_index_choose(const struct box_manifest_index *index,
                                                        const char *platform);
-/* This machine's, as "linux/amd64". Static. */
-const char *box_platform_host(void);
 
 /* ---- Config ---- */
 

@@ -239,9 +239,17 @@ char *box_reference_full(const struct box_reference *reference)
     return name ? with_tag(reference, name) : NULL;
 }
 
+/* Whether a path without a domain in front would be taken for one that begins with a domain. */
+static bool looks_like_domain(const char *path)
+{
+    size_t n = strcspn(path, "/");
+
+    return path[n] && (memchr(path, '.', n) || memchr(path, ':', n) || (n == 9 && strncmp(path, "localhost", n) == 0));
+}
+
 char *box_reference_familiar(const struct box_reference *reference)
 {
-    if (!box_streq(reference->domain, DEFAULT_DOMAIN))
+    if (!box_streq(reference->domain, DEFAULT_DOMAIN) || looks_like_domain(reference->path))
         return box_reference_full(reference);
     /* docker.io/library/debian is debian; but docker.io/library/a/b has no shorter form than library/a/b. */
     const char *short_name = box_after_prefix(reference->path, LIBRARY);
