@@ -102,5 +102,13 @@ int verb_system(int argc, char **argv);
 int verb_image_prune(int argc, char **argv);
 int verb_container_prune(int argc, char **argv);
 int verb_doctor(int argc, char **argv);
+/* archive.c */
+int verb_save(int argc, char **argv);
+int verb_export(int argc, char **argv);
+int verb_commit(int argc, char **argv);
+int verb_diff(int argc, char **argv);
+int verb_cp(int argc, char **argv);
+int verb_history(int argc, char **argv);
+int verb_tag(int argc, char **argv);
 
 #endif
