@@ -220,7 +220,7 @@ Test(import, a_platform_can_be_given)
     box_image_free(image);
     options.platform = "windows/amd64";
     cr_assert_eq(box_image_import(store, path_of("tree"), &options, NULL, NULL), BOX_EUNSUPPORTED);
-    options.platform = "linux";
+    options.platform = "linux/";
     cr_assert_eq(box_image_import(store, path_of("tree"), &options, NULL, NULL), BOX_EPARSE);
 }
 

@@ -38,6 +38,9 @@ Test(reference, short_names_are_docker_hubs)
     means("docker.io/debian", "docker.io/library/debian:latest", "debian:latest");
     means("index.docker.io/library/debian", "docker.io/library/debian:latest", "debian:latest");
     means("a/b/c:1", "docker.io/a/b/c:1", "a/b/c:1");
+    /* Without the host these would read as another one's. */
+    means("docker.io/a.b/c", "docker.io/a.b/c:latest", "docker.io/a.b/c:latest");
+    means("docker.io/localhost/c", "docker.io/localhost/c:latest", "docker.io/localhost/c:latest");
 }
 
 Test(reference, a_host_has_a_dot_a_colon_or_is_localhost)
