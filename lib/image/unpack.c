@@ -9,6 +9,8 @@
 #include <sys/fsuid.h>
 #include <unistd.h>
 
+#include "image/erofs_image.h"
+
 box_image_limits box_image_limits_or_default(const box_image_limits *given)
 {
     box_image_limits l = given ? *given : (box_image_limits){0};
@@ -152,7 +154,9 @@ static int drain(struct unpack *u, box_error **err)
 
 /* ---- The loop ---- */
 
-static int unpack_all(struct unpack *u, box_error **err)
+typedef int put_entry(struct unpack *u, box_error **err);
+
+static int each_entry(struct unpack *u, put_entry *put, box_error **err)
 {
     int r = box_tar_open(u->stream, u->how->limits->header_bytes, &u->tar, err);
 
@@ -161,13 +165,18 @@ static int unpack_all(struct unpack *u, box_error **err)
         if (r == 0)
             r = clean_name(u, err);
         if (r == 0)
-            r = unpack_entry(u, err);
+            r = put(u, err);
     }
     if (r < 0 && u->entry.path && err && *err && !*box_error_subject(*err))
         r = box_fail_wrap(err, r, "after entry \"%.256s\"", u->entry.path);
     u->entry.path = NULL;
-    if (r == 0)
-        r = drain(u, err);
+    return r < 0 ? r : drain(u, err);
+}
+
+static int unpack_all(struct unpack *u, box_error **err)
+{
+    int r = each_entry(u, unpack_entry, err);
+
     if (r == 0)
         r = unpack_flush_implicit(u, err);
     return r < 0 ? r : unpack_settle(u, NULL, err);
@@ -188,25 +197,61 @@ static int prepare_root(struct unpack *u, box_error **err)
     return unpack_enter(u, "", fd, 0755, epoch, err);
 }
 
-int box_unpack(struct box_source *stream, int dirfd, const struct box_unpack *how,
-               struct box_layer_record *record, box_error **err)
+static struct unpack *unpack_new(struct box_source *stream, const struct box_unpack *how,
+                                 struct box_layer_record *record, box_error **err)
 {
     struct unpack *u = calloc(1, sizeof(*u));
 
     *record = (struct box_layer_record){0};
-    if (!u)
-        return box_fail_nomem(err);
+    if (!u) {
+        box_fail_nomem(err);
+        return NULL;
+    }
     u->how = how;
-    u->rootfd = dirfd;
     u->stream = stream;
     u->record = record;
-    u->parentfd = -1;
     u->as_root = setfsuid((uid_t)-1) == 0 && setfsgid((gid_t)-1) == 0; /* changes nothing: setfsuid(2) */
+    u->rootfd = u->parentfd = -1;
+    return u;
+}
+
+static void unpack_free(struct unpack *u)
+{
+    unpack_forget(u);
+    box_erofs_image_free(u->image);
+    box_erofs_tree_free(u->tree);
+    box_tar_free(u->tar);
+    free(u);
+}
+
+int box_unpack(struct box_source *stream, int dirfd, const struct box_unpack *how,
+               struct box_layer_record *record, box_error **err)
+{
+    struct unpack *u = unpack_new(stream, how, record, err);
+
+    if (!u)
+        return BOX_ENOMEM;
+    u->rootfd = dirfd;
     int r = prepare_root(u, err);
     if (r == 0)
         r = unpack_all(u, err);
-    unpack_forget(u);
-    box_tar_free(u->tar);
-    free(u);
+    unpack_free(u);
+    return r;
+}
+
+int box_unpack_erofs(struct box_source *stream, int imagefd, const struct box_unpack *how,
+                     struct box_layer_record *record, uint64_t *data_end, box_error **err)
+{
+    struct unpack *u = unpack_new(stream, how, record, err);
+
+    if (!u)
+        return BOX_ENOMEM;
+    u->imagefd = imagefd;
+    int r = unpack_erofs_begin(u, err);
+    if (r == 0)
+        r = each_entry(u, unpack_erofs_entry, err);
+    if (r == 0)
+        r = unpack_erofs_end(u, data_end, err);
+    unpack_free(u);
     return r;
 }

@@ -38,6 +38,13 @@ struct box_unpack {
     void *tick_data;
 };
 
+/* The same into an image (erofs_image.h) in place of a directory: the empty file imagefd, for a privileged caller
+ * alone. implicitfd gets, once the image is written, a "+" record for each directory that was made and not
+ * listed, its number being the image's own. *data_end is for box_erofs_digest(). BOX_ELIMIT, besides the reasons
+ * that a directory knows: the layer has more names than are kept in memory, or an attribute is too long. */
+int box_unpack_erofs(struct box_source *stream, int imagefd, const struct box_unpack *how,
+                     struct box_layer_record *record, uint64_t *data_end, box_error **err);
+
 /* Unpacks a whole stream, which must be one of box_source_digest(), into the empty directory dirfd. */
 int box_unpack(struct box_source *stream, int dirfd, const struct box_unpack *how,
                struct box_layer_record *record, box_error **err);

@@ -11,18 +11,7 @@
 #include "base/resolve.h"
 #include "base/strings.h"
 
-#define WHITEOUT_PREFIX ".wh."
-#define OPAQUE_MARKER   ".wh..wh..opq"
-#define ID_MAX          4294967294
-
 /* ---- What all kinds have ---- */
-
-static bool keeps_xattr(const struct unpack *u, const char *name)
-{
-    if (box_after_prefix(name, "user."))
-        return !box_after_prefix(name, "user.overlay.");
-    return u->how->privileged && strcmp(name, "security.capability") == 0;
-}
 
 static int set_xattrs(struct unpack *u, int fd, box_error **err)
 {
@@ -31,7 +20,7 @@ static int set_xattrs(struct unpack *u, int fd, box_error **err)
     size_t size;
 
     while (box_tar_xattr(u->tar, &name, &value, &size)) {
-        if (!name || !keeps_xattr(u, name) || fsetxattr(fd, name, value, size, 0) == 0)
+        if (!name || !unpack_keeps_xattr(u, name) || fsetxattr(fd, name, value, size, 0) == 0)
             continue;
         /* A file system without such attributes is no reason to fail; one that loses a capability is. */
         if (errno == EOPNOTSUPP && box_after_prefix(name, "user."))
@@ -41,25 +30,6 @@ static int set_xattrs(struct unpack *u, int fd, box_error **err)
         return unpack_fail_sys(u, "fsetxattr", err, "cannot set the extended attribute \"%s\"", name);
     }
     return 0;
-}
-
-static int check_owner(const struct unpack *u, box_error **err)
-{
-    const struct box_tar_entry *e = &u->entry;
-
-    if (e->uid >= 0 && e->uid <= ID_MAX && e->gid >= 0 && e->gid <= ID_MAX)
-        return 0;
-    return unpack_fail(u, BOX_EPARSE, err, "the owner %lld:%lld is no pair of ids", (long long)e->uid,
-                       (long long)e->gid);
-}
-
-static struct timespec mtime_of(const struct unpack *u)
-{
-    struct timespec t = u->entry.mtime;
-
-    if (t.tv_nsec < 0 || t.tv_nsec > 999999999)
-        t.tv_nsec = 0;
-    return t;
 }
 
 /* Whether what was just made in the directory at hand belongs to another than the archive says. A new file's group
@@ -74,7 +44,7 @@ static bool is_others(const struct unpack *u)
  * away. */
 static int set_file_metadata(struct unpack *u, int fd, box_error **err)
 {
-    const struct timespec times[2] = {mtime_of(u), mtime_of(u)};
+    const struct timespec times[2] = {unpack_mtime(u), unpack_mtime(u)};
     int r;
 
     if (is_others(u) && fchown(fd, (uid_t)u->entry.uid, (gid_t)u->entry.gid) < 0)
@@ -89,7 +59,7 @@ static int set_file_metadata(struct unpack *u, int fd, box_error **err)
 /* The same for what cannot be opened. Nobody but us is in this directory, so its names mean what we made. */
 static int set_node_metadata(struct unpack *u, const char *leaf, box_error **err)
 {
-    const struct timespec times[2] = {mtime_of(u), mtime_of(u)};
+    const struct timespec times[2] = {unpack_mtime(u), unpack_mtime(u)};
 
     if (is_others(u) &&
         fchownat(u->parentfd, leaf, (uid_t)u->entry.uid, (gid_t)u->entry.gid, AT_SYMLINK_NOFOLLOW) < 0)
@@ -160,25 +130,13 @@ static bool in_the_way(struct unpack *u, const char *leaf, int *r, box_error **e
 
 /* ---- Files ---- */
 
-static int check_size(const struct unpack *u, box_error **err)
-{
-    const box_image_limits *limits = u->how->limits;
-
-    if (u->entry.size > limits->file_bytes)
-        return unpack_fail(u, BOX_ELIMIT, err, "a file of %llu bytes is larger than the limit of %llu",
-                           (unsigned long long)u->entry.size, (unsigned long long)limits->file_bytes);
-    return 0;
-}
-
 static int write_piece(struct unpack *u, int fd, const char *data, size_t length, uint64_t at,
                        box_error **err)
 {
-    if (at > u->entry.size || length > u->entry.size - at)
-        return unpack_fail(u, BOX_EPARSE, err, "its data do not fit into its size");
-    u->record->bytes += length;
-    if (u->record->bytes > u->how->limits->layer_bytes)
-        return unpack_fail(u, BOX_ELIMIT, err, "the layer holds more than the limit of %llu bytes",
-                           (unsigned long long)u->how->limits->layer_bytes);
+    int r = unpack_count_piece(u, at, length, err);
+
+    if (r < 0)
+        return r;
     while (length > 0) {
         ssize_t n = pwrite(fd, data, length, (off_t)at);
         if (n < 0 && errno == EINTR)
@@ -218,7 +176,7 @@ static int write_data(struct unpack *u, int fd, box_error **err)
 static int make_file(struct unpack *u, const char *leaf, box_error **err)
 {
     const int flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
-    int r = check_size(u, err);
+    int r = unpack_check_size(u, err);
 
     if (r < 0)
         return r;
@@ -291,7 +249,7 @@ static int make_directory(struct unpack *u, const char *leaf, box_error **err)
     if (r == 0)
         r = set_directory_metadata(u, fd, err);
     if (r == 0)
-        return unpack_enter(u, u->name, fd, directory_mode(u), mtime_of(u), err);
+        return unpack_enter(u, u->name, fd, directory_mode(u), unpack_mtime(u), err);
     close(fd);
     return r;
 }
@@ -306,7 +264,7 @@ static int make_root(struct unpack *u, box_error **err)
         return unpack_fail_sys(u, "openat", err, "cannot open the layer's directory");
     int r = set_directory_metadata(u, fd, err);
     if (r == 0)
-        return unpack_enter(u, "", fd, directory_mode(u), mtime_of(u), err);
+        return unpack_enter(u, "", fd, directory_mode(u), unpack_mtime(u), err);
     close(fd);
     return r;
 }
@@ -317,9 +275,8 @@ static int make_symlink(struct unpack *u, const char *leaf, box_error **err)
 {
     int r = 0;
 
-    if (!*u->entry.link || strlen(u->entry.link) >= PATH_MAX)
-        return unpack_fail(u, BOX_EPARSE, err,
-                           "a symbolic link without a target, or with one that is too long");
+    if ((r = unpack_check_target(u, err)) < 0)
+        return r;
     int made = symlinkat(u->entry.link, u->parentfd, leaf);
     if (made < 0 && in_the_way(u, leaf, &r, err))
         made = symlinkat(u->entry.link, u->parentfd, leaf);
@@ -331,42 +288,20 @@ static int make_symlink(struct unpack *u, const char *leaf, box_error **err)
     return set_node_metadata(u, leaf, err);
 }
 
-static int fail_source(const struct unpack *u, int result, box_error **err)
-{
-    if (result == -ENOENT || result == -ENOTDIR)
-        return unpack_fail(u, BOX_EPARSE, err, "the hard link's source \"%s\" is not in the layer",
-                           u->entry.link);
-    if (result == -EINVAL || result == -ELOOP || result == -ENAMETOOLONG)
-        return unpack_fail(u, BOX_EESCAPE, err, "the hard link's source \"%s\" is no name in the layer",
-                           u->entry.link);
-    errno = -result;
-    return unpack_fail_sys(u, "openat2", err, "cannot open the hard link's source \"%s\"", u->entry.link);
-}
-
-static bool has_dotdot(const char *path)
-{
-    while (*path) {
-        size_t n = strcspn(path, "/");
-        if (n == 2 && path[0] == '.' && path[1] == '.')
-            return true;
-        path += n + (path[n] == '/');
-    }
-    return false;
-}
-
 static int make_hardlink(struct unpack *u, const char *leaf, box_error **err)
 {
     char source[BOX_RESOLVE_NAME];
     struct stat st, old;
 
-    if (has_dotdot(u->entry.link))
-        return unpack_fail(u, BOX_EESCAPE, err, "the hard link's source \"%s\" has \"..\" in it",
-                           u->entry.link);
+    int checked = unpack_check_source(u, err);
+
+    if (checked < 0)
+        return checked;
     _close_ int dirfd = box_resolve_parent(u->rootfd, u->entry.link, source, 0);
     if (dirfd < 0)
-        return fail_source(u, dirfd, err);
+        return unpack_fail_source(u, dirfd, err);
     if (fstatat(dirfd, source, &st, AT_SYMLINK_NOFOLLOW) < 0)
-        return fail_source(u, -errno, err);
+        return unpack_fail_source(u, -errno, err);
     if (S_ISDIR(st.st_mode) || unpack_is_whiteout(&st))
         return unpack_fail(u, BOX_EPARSE, err, "the hard link's source \"%s\" is a %s", u->entry.link,
                            S_ISDIR(st.st_mode) ? "directory" : "whiteout");
@@ -395,9 +330,8 @@ static int make_node(struct unpack *u, const char *leaf, box_error **err)
                                                          : S_IFIFO;
     int r = 0;
 
-    if (u->entry.type == BOX_TAR_CHAR && u->entry.rdev == 0)
-        return unpack_fail(u, BOX_EPARSE, err,
-                           "the archive brings a device 0/0, which is overlay's own mark");
+    if ((r = unpack_check_node(u, err)) < 0)
+        return r;
     if (device && !u->how->privileged)
         return 0;
     int made = mknodat(u->parentfd, leaf, type | 0600, device ? u->entry.rdev : 0);
@@ -425,8 +359,10 @@ static int make_whiteout(struct unpack *u, const char *name, box_error **err)
 {
     struct stat st;
 
-    if (!*name || strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
-        return unpack_fail(u, BOX_EESCAPE, err, "a whiteout that names nothing in its directory");
+    int r = unpack_check_hidden(u, name, err);
+
+    if (r < 0)
+        return r;
     if (mknodat(u->parentfd, name, S_IFCHR, 0) == 0) {
         u->record->entries++;
         return 0;
@@ -465,19 +401,18 @@ static int hide(struct unpack *u, const char *hidden, box_error **err)
     int r = unpack_enter_parent(u, &leaf, err);
     if (r < 0)
         return r;
-    if (strcmp(leaf, OPAQUE_MARKER) == 0)
+    if (strcmp(leaf, UNPACK_OPAQUE_MARKER) == 0)
         return make_opaque(u, err);
     /* Other names of this kind are the marks of a file system that is no more. */
-    return box_after_prefix(hidden, WHITEOUT_PREFIX) ? 0 : make_whiteout(u, hidden, err);
+    return box_after_prefix(hidden, UNPACK_WHITEOUT_PREFIX) ? 0 : make_whiteout(u, hidden, err);
 }
 
 /* ---- All of it ---- */
 
 int unpack_entry(struct unpack *u, box_error **err)
 {
-    const char *leaf, *slash = strrchr(u->name, '/');
-    const char *hidden = box_after_prefix(slash ? slash + 1 : u->name, WHITEOUT_PREFIX);
-    int r = check_owner(u, err);
+    const char *leaf, *hidden = unpack_hidden_name(u);
+    int r = unpack_check_owner(u, err);
 
     if (r < 0)
         return r;

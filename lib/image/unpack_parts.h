@@ -38,6 +38,11 @@ struct unpack {
     struct unpack_pending *pending;
     size_t n_pending, pending_capacity;
 
+    /* Of an image in place of a directory (unpack_erofs.c). */
+    int imagefd;
+    struct erofs_tree *tree;
+    struct erofs_image *image;
+
     struct box_buffer implicit; /* records that are still to be written */
     bool has_implicit;
 };
@@ -78,5 +83,31 @@ int unpack_set_opaque(struct unpack *u, int dirfd, box_error **err);
 
 /* Puts the entry at hand on disk. */
 int unpack_entry(struct unpack *u, box_error **err);
+
+/* The same for an image: what comes first, an entry, and the end. unpack_erofs.c */
+int unpack_erofs_begin(struct unpack *u, box_error **err);
+int unpack_erofs_entry(struct unpack *u, box_error **err);
+int unpack_erofs_end(struct unpack *u, uint64_t *data_end, box_error **err);
+
+/* ---- What an entry may be, whatever it becomes: unpack_rules.c ---- */
+
+#define UNPACK_WHITEOUT_PREFIX ".wh."
+#define UNPACK_OPAQUE_MARKER   ".wh..wh..opq"
+
+bool unpack_keeps_xattr(const struct unpack *u, const char *name);
+int unpack_check_owner(const struct unpack *u, box_error **err);
+struct timespec unpack_mtime(const struct unpack *u);
+int unpack_check_size(const struct unpack *u, box_error **err);
+/* Counts a piece of the entry's data. */
+int unpack_count_piece(struct unpack *u, uint64_t at, size_t length, box_error **err);
+int unpack_check_target(const struct unpack *u, box_error **err); /* of a symbolic link */
+int unpack_check_source(const struct unpack *u, box_error **err); /* of a hard link */
+int unpack_fail_source(const struct unpack *u, int result, box_error **err);
+int unpack_check_node(const struct unpack *u, box_error **err);
+/* What a whiteout's name hides: the name behind the prefix, or NULL. */
+const char *unpack_hidden_name(const struct unpack *u);
+int unpack_check_hidden(const struct unpack *u, const char *name, box_error **err);
+/* A parent that cannot be entered. */
+int unpack_fail_walk(const struct unpack *u, int result, const char *path, box_error **err);
 
 #endif

@@ -124,18 +124,6 @@ int unpack_enter(struct unpack *u, const char *name, int fd, mode_t mode, struct
     return take(u, name, fd, st.st_gid);
 }
 
-static int fail_walk(struct unpack *u, int result, const char *path, box_error **err)
-{
-    if (result == -ENOTDIR)
-        return unpack_fail(u, BOX_EPARSE, err, "something that is no directory stands at \"%s\"", path);
-    if (result == -ENAMETOOLONG)
-        return unpack_fail(u, BOX_ELIMIT, err, "a component of the name is too long");
-    if (result == -ELOOP)
-        return unpack_fail(u, BOX_EPARSE, err, "the links at \"%s\" lead nowhere", path);
-    errno = -result;
-    return unpack_fail_sys(u, "openat2", err, "cannot open directory \"%s\"", path);
-}
-
 static int enter(struct unpack *u, const char *path, box_error **err);
 
 int unpack_flush_implicit(struct unpack *u, box_error **err)
@@ -182,12 +170,12 @@ static int make_missing(struct unpack *u, const char *path, box_error **err)
     made.path_size = sizeof(room);
     int fd = box_resolve_mkdirs(u->rootfd, path, &how, 0, &made); /* a dangling link's target is made */
     if (fd < 0)
-        return fail_walk(u, fd, path, err);
+        return unpack_fail_walk(u, fd, path, err);
     close(fd);
     u->record->entries += made.count;
     _close_ int dir = open_dir(u, path);
     if (dir < 0)
-        return fail_walk(u, dir, path, err);
+        return unpack_fail_walk(u, dir, path, err);
     if (whiteout)
         return unpack_set_opaque(u, dir, err);
     if (made.count == 0)
@@ -207,13 +195,13 @@ static int enter(struct unpack *u, const char *path, box_error **err)
     int fd = open_dir(u, path);
     if (fd == -ENOENT || fd == -ENOTDIR) {
         if (!*path)
-            return fail_walk(u, fd, path, err);
+            return unpack_fail_walk(u, fd, path, err);
         if ((r = make_missing(u, path, err)) < 0)
             return r;
         fd = open_dir(u, path);
     }
     if (fd < 0)
-        return fail_walk(u, fd, path, err);
+        return unpack_fail_walk(u, fd, path, err);
     if ((r = unpack_settle(u, path, err)) < 0 || fstat(fd, &st) < 0) {
         close(fd);
         return r < 0 ? r : unpack_fail_sys(u, "fstat", err, "cannot look at directory \"%s\"", path);

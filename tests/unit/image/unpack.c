@@ -3,9 +3,9 @@
 
 #include <time.h>
 
-TestSuite(unpack, .init = unpack_init, .fini = unpack_fini);
+UNPACK_SUITE(unpack, .init = unpack_init, .fini = unpack_fini);
 
-Test(unpack, files_keep_content_mode_owner_and_time)
+UNPACK_TEST(unpack, files_keep_content_mode_owner_and_time)
 {
     put("usr/", .type = '5', .mode = 0755);
     put("usr/file", .data = "hello", .size = 5, .mode = 0640, .uid = 12, .gid = 34, .mtime = 1234567890);
@@ -22,7 +22,7 @@ Test(unpack, files_keep_content_mode_owner_and_time)
     cr_assert_eq(record.bytes, 5u);
 }
 
-Test(unpack, set_uid_set_gid_and_sticky_bits_are_kept)
+UNPACK_TEST(unpack, set_uid_set_gid_and_sticky_bits_are_kept)
 {
     put("su", .data = "x", .size = 1, .mode = 04755, .uid = 5);
     put("sg", .data = "x", .size = 1, .mode = 02755, .gid = 5);
@@ -53,7 +53,7 @@ Test(unpack, what_is_roots_stays_so_in_a_directory_that_gives_its_group_on)
     cr_assert_eq(stat_of("sgdir/link").st_gid, 0u);
 }
 
-Test(unpack, modes_do_not_depend_on_the_umask)
+UNPACK_TEST(unpack, modes_do_not_depend_on_the_umask)
 {
     umask(0077);
     put("d", .type = '5', .mode = 0775);
@@ -66,7 +66,7 @@ Test(unpack, modes_do_not_depend_on_the_umask)
     cr_assert_eq(stat_of("implicit").st_mode & 07777, 0755u);
 }
 
-Test(unpack, directories_keep_their_time_though_files_are_put_into_them_afterwards)
+UNPACK_TEST(unpack, directories_keep_their_time_though_files_are_put_into_them_afterwards)
 {
     put("a", .type = '5', .mtime = 1000);
     put("a/b", .type = '5', .mtime = 2000);
@@ -81,7 +81,7 @@ Test(unpack, directories_keep_their_time_though_files_are_put_into_them_afterwar
     cr_assert_eq(stat_of("z").st_mtim.tv_sec, 3000);
 }
 
-Test(unpack, a_directory_without_write_permission_can_still_be_filled)
+UNPACK_TEST(unpack, a_directory_without_write_permission_can_still_be_filled)
 {
     put("ro", .type = '5', .mode = 0555);
     put("ro/f", .data = "x", .size = 1, .mode = 0444);
@@ -92,7 +92,7 @@ Test(unpack, a_directory_without_write_permission_can_still_be_filled)
     cr_assert(exists("ro/f") && exists("ro/g"));
 }
 
-Test(unpack, the_entry_for_the_root_sets_the_layers_own_directory)
+UNPACK_TEST(unpack, the_entry_for_the_root_sets_the_layers_own_directory)
 {
     put("./", .type = '5', .mode = 0711, .mtime = 77, .uid = 3);
     put("./f", .data = "x", .size = 1);
@@ -104,7 +104,7 @@ Test(unpack, the_entry_for_the_root_sets_the_layers_own_directory)
     cr_assert_eq(record.entries, 1u);
 }
 
-Test(unpack, without_an_entry_for_the_root_it_is_0755_and_roots)
+UNPACK_TEST(unpack, without_an_entry_for_the_root_it_is_0755_and_roots)
 {
     put("f", .data = "x", .size = 1);
     unpacks();
@@ -112,7 +112,7 @@ Test(unpack, without_an_entry_for_the_root_it_is_0755_and_roots)
     cr_assert_eq(stat_of(".").st_mtim.tv_sec, 0);
 }
 
-Test(unpack, names_may_begin_with_a_slash_or_a_dot_and_have_empty_components)
+UNPACK_TEST(unpack, names_may_begin_with_a_slash_or_a_dot_and_have_empty_components)
 {
     put("/abs", .data = "1", .size = 1);
     put("./dot", .data = "2", .size = 1);
@@ -126,7 +126,7 @@ Test(unpack, names_may_begin_with_a_slash_or_a_dot_and_have_empty_components)
     cr_assert_eq(record.entries, 6u);
 }
 
-Test(unpack, symbolic_links_are_made_as_they_are)
+UNPACK_TEST(unpack, symbolic_links_are_made_as_they_are)
 {
     put("l", .type = '2', .link = "/etc/../anything at all", .mtime = 55);
     put("m", .type = '2', .link = "usr/lib");
@@ -136,7 +136,7 @@ Test(unpack, symbolic_links_are_made_as_they_are)
     cr_assert_eq(stat_of("l").st_mtim.tv_sec, 55);
 }
 
-Test(unpack, hard_links_are_one_file)
+UNPACK_TEST(unpack, hard_links_are_one_file)
 {
     put("a", .data = "same", .size = 4);
     put("d", .type = '5');
@@ -152,14 +152,14 @@ Test(unpack, hard_links_are_one_file)
     cr_assert_eq(record.entries, 5u);
 }
 
-Test(unpack, fifos_are_made)
+UNPACK_TEST(unpack, fifos_are_made)
 {
     put("fifo", .type = '6', .mode = 0622);
     unpacks();
     cr_assert_eq(stat_of("fifo").st_mode, S_IFIFO | 0622);
 }
 
-Test(unpack, device_nodes_are_made_for_root_and_left_out_for_others)
+UNPACK_TEST(unpack, device_nodes_are_made_for_root_and_left_out_for_others)
 {
     put("null", .type = '3', .major = 1, .minor = 3, .mode = 0666);
     put("loop", .type = '4', .major = 7, .minor = 300, .mode = 0660);
@@ -176,7 +176,7 @@ Test(unpack, device_nodes_are_made_for_root_and_left_out_for_others)
     cr_assert(!exists("loop"));
 }
 
-Test(unpack, without_privilege_everything_is_the_callers_and_can_be_removed)
+UNPACK_TEST(unpack, without_privilege_everything_is_the_callers_and_can_be_removed)
 {
     unprivileged = true;
     put("d", .type = '5', .mode = 01000000, .uid = 77, .gid = 78);
@@ -188,7 +188,7 @@ Test(unpack, without_privilege_everything_is_the_callers_and_can_be_removed)
     cr_assert_eq(stat_of("d/f").st_mode & 07777, 0400u);
 }
 
-Test(unpack, long_names_by_pax_are_kept)
+UNPACK_TEST(unpack, long_names_by_pax_are_kept)
 {
     char name[600], pax[700];
 
@@ -203,7 +203,7 @@ Test(unpack, long_names_by_pax_are_kept)
     cr_assert(!exists("short"));
 }
 
-Test(unpack, names_are_bytes_whatever_the_locale)
+UNPACK_TEST(unpack, names_are_bytes_whatever_the_locale)
 {
     /* Decomposed, composed, Latin-1: none may become another, and the first two are two files. */
     static const char *const names[] = {"e\xcc\x81-nfd", "\xc3\xa9-nfc", "\xe9-latin", "\xf0\x9f\x90\xb3"};
@@ -222,7 +222,7 @@ Test(unpack, names_are_bytes_whatever_the_locale)
     cr_assert_eq(record.entries, BOX_ARRAY(names) + 1);
 }
 
-Test(unpack, times_by_pax_keep_their_nanoseconds)
+UNPACK_TEST(unpack, times_by_pax_keep_their_nanoseconds)
 {
     char pax[64];
     size_t n = tarball_record(pax, sizeof(pax), "mtime", "1700000000.123456789", 20);
@@ -233,7 +233,7 @@ Test(unpack, times_by_pax_keep_their_nanoseconds)
     cr_assert_eq(stat_of("f").st_mtim.tv_nsec, 123456789);
 }
 
-Test(unpack, user_attributes_are_kept_with_zeros_in_them)
+UNPACK_TEST(unpack, user_attributes_are_kept_with_zeros_in_them)
 {
     char pax[128], value[8];
     size_t n = tarball_record(pax, sizeof(pax), "SCHILY.xattr.user.key", "a\0b", 3);
@@ -252,7 +252,7 @@ Test(unpack, user_attributes_are_kept_with_zeros_in_them)
     cr_assert_eq(getxattr(path, "user.key", value, sizeof(value)), 3);
 }
 
-Test(unpack, file_capabilities_are_kept_for_root_only)
+UNPACK_TEST(unpack, file_capabilities_are_kept_for_root_only)
 {
     /* cap_net_raw=ep, as VFS_CAP_REVISION_2 has it */
     static const char cap[20] = {1, 0, 0, 2, 0, 0x20};
@@ -270,7 +270,7 @@ Test(unpack, file_capabilities_are_kept_for_root_only)
     cr_assert_eq(getxattr(path, "security.capability", value, sizeof(value)), -1);
 }
 
-Test(unpack, sparse_files_keep_their_holes_and_their_size)
+UNPACK_TEST(unpack, sparse_files_keep_their_holes_and_their_size)
 {
     /* GNU's old form: 'S', with the map in the header: 4 bytes at 1 MiB of a file of 2 MiB. */
     char *h;
@@ -292,11 +292,14 @@ Test(unpack, sparse_files_keep_their_holes_and_their_size)
     put("after", .data = "x", .size = 1);
     unpacks();
     cr_assert_eq(stat_of("sparse").st_size, 2 << 20);
-    cr_assert_lt(stat_of("sparse").st_blocks, 1024);
+    if (as_image) /* EROFS tells blocks by the size alone: the holes are the image's */
+        cr_assert_lt(image_blocks, 1024 + 64);
+    else
+        cr_assert_lt(stat_of("sparse").st_blocks, 1024);
     cr_assert(exists("after"));
 }
 
-Test(unpack, an_archive_of_nothing_is_an_empty_layer)
+UNPACK_TEST(unpack, an_archive_of_nothing_is_an_empty_layer)
 {
     unpacks();
     cr_assert_eq(record.entries, 0u);
@@ -306,7 +309,7 @@ Test(unpack, an_archive_of_nothing_is_an_empty_layer)
 
 /* ---- Replacing ---- */
 
-Test(unpack, a_later_entry_takes_the_place_of_an_earlier_one)
+UNPACK_TEST(unpack, a_later_entry_takes_the_place_of_an_earlier_one)
 {
     put("f", .data = "old", .size = 3);
     put("f", .data = "new!", .size = 4);
@@ -323,7 +326,7 @@ Test(unpack, a_later_entry_takes_the_place_of_an_earlier_one)
     cr_assert_eq(record.entries, 4u);
 }
 
-Test(unpack, a_file_takes_the_place_of_a_directory_with_all_in_it)
+UNPACK_TEST(unpack, a_file_takes_the_place_of_a_directory_with_all_in_it)
 {
     put("d/a/b/c", .data = "x", .size = 1);
     put("d/a/e", .data = "x", .size = 1);
@@ -333,7 +336,7 @@ Test(unpack, a_file_takes_the_place_of_a_directory_with_all_in_it)
     cr_assert_eq(record.entries, 1u);
 }
 
-Test(unpack, a_directory_keeps_what_is_in_it_when_it_comes_again)
+UNPACK_TEST(unpack, a_directory_keeps_what_is_in_it_when_it_comes_again)
 {
     put("d", .type = '5', .mode = 0700);
     put("d/f", .data = "x", .size = 1);
@@ -344,7 +347,7 @@ Test(unpack, a_directory_keeps_what_is_in_it_when_it_comes_again)
     cr_assert_eq(stat_of("d").st_mtim.tv_sec, 9);
 }
 
-Test(unpack, a_link_in_a_parent_position_is_followed_inside_the_layer)
+UNPACK_TEST(unpack, a_link_in_a_parent_position_is_followed_inside_the_layer)
 {
     put("usr/lib", .type = '5', .mtime = 44);
     put("lib", .type = '2', .link = "/usr/lib");
@@ -357,7 +360,7 @@ Test(unpack, a_link_in_a_parent_position_is_followed_inside_the_layer)
     cr_assert(S_ISLNK(stat_of("lib").st_mode));
 }
 
-Test(unpack, where_a_name_means_another_directory_by_now_the_new_one_is_used)
+UNPACK_TEST(unpack, where_a_name_means_another_directory_by_now_the_new_one_is_used)
 {
     put("one", .type = '5');
     put("two", .type = '5');
@@ -372,7 +375,7 @@ Test(unpack, where_a_name_means_another_directory_by_now_the_new_one_is_used)
 
 /* ---- Whiteouts ---- */
 
-Test(unpack, a_whiteout_becomes_overlays)
+UNPACK_TEST(unpack, a_whiteout_becomes_overlays)
 {
     put("etc/.wh.gone", .size = 0);
     put(".wh.top", .size = 0);
@@ -383,7 +386,7 @@ Test(unpack, a_whiteout_becomes_overlays)
     cr_assert_eq(record.entries, 3u);
 }
 
-Test(unpack, an_opaque_marker_makes_its_directory_opaque_before_or_after_its_files)
+UNPACK_TEST(unpack, an_opaque_marker_makes_its_directory_opaque_before_or_after_its_files)
 {
     put("a", .type = '5');
     put("a/.wh..wh..opq", .size = 0);
@@ -396,7 +399,7 @@ Test(unpack, an_opaque_marker_makes_its_directory_opaque_before_or_after_its_fil
     cr_assert(!record.opaque);
 }
 
-Test(unpack, an_opaque_root_is_written_down_since_overlay_has_none)
+UNPACK_TEST(unpack, an_opaque_root_is_written_down_since_overlay_has_none)
 {
     put(".wh..wh..opq", .size = 0);
     put("f", .data = "x", .size = 1);
@@ -404,7 +407,7 @@ Test(unpack, an_opaque_root_is_written_down_since_overlay_has_none)
     cr_assert(record.opaque);
 }
 
-Test(unpack, a_file_beside_its_own_whiteout_stays)
+UNPACK_TEST(unpack, a_file_beside_its_own_whiteout_stays)
 {
     put(".wh.a", .size = 0);
     put("a", .data = "1", .size = 1);
@@ -416,7 +419,7 @@ Test(unpack, a_file_beside_its_own_whiteout_stays)
     cr_assert_eq(record.entries, 2u);
 }
 
-Test(unpack, a_directory_beside_its_own_whiteout_is_opaque)
+UNPACK_TEST(unpack, a_directory_beside_its_own_whiteout_is_opaque)
 {
     put(".wh.a", .size = 0);
     put("a", .type = '5');
@@ -432,7 +435,7 @@ Test(unpack, a_directory_beside_its_own_whiteout_is_opaque)
     cr_assert(!is_opaque("c/implicit"));
 }
 
-Test(unpack, a_whiteout_below_what_is_no_directory_any_more_is_moot)
+UNPACK_TEST(unpack, a_whiteout_below_what_is_no_directory_any_more_is_moot)
 {
     put("a", .data = "file", .size = 4);
     put("a/.wh.x", .size = 0);
@@ -448,7 +451,7 @@ Test(unpack, a_whiteout_below_what_is_no_directory_any_more_is_moot)
     cr_assert_eq(record.entries, 3u);
 }
 
-Test(unpack, other_marks_of_aufs_are_left_out)
+UNPACK_TEST(unpack, other_marks_of_aufs_are_left_out)
 {
     put(".wh..wh.plnk", .type = '5');
     put(".wh..wh.aufs", .size = 0);

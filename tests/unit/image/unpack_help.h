@@ -8,7 +8,22 @@
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
 
+#include "base/cleanup.h"
+#include "image/erofs_image.h"
 #include "image/unpack.h"
+#include "unpack_mount.h"
+
+/* With UNPACK_EROFS the layer becomes an image, which is mounted in the place of the directory; what an unprivileged
+ * user unpacks is a directory even so. */
+#ifdef UNPACK_EROFS
+#define UNPACK_TEST(suite, ...)  Test(suite##_erofs, __VA_ARGS__)
+#define UNPACK_SUITE(suite, ...) TestSuite(suite##_erofs, __VA_ARGS__)
+static const bool as_image = true;
+#else
+#define UNPACK_TEST(suite, ...)  Test(suite, __VA_ARGS__)
+#define UNPACK_SUITE(suite, ...) TestSuite(suite, __VA_ARGS__)
+static const bool as_image = false;
+#endif
 
 static struct tarball tar;
 static box_error *err;
@@ -19,6 +34,7 @@ static uint64_t compressed; /* 0: as large as the archive */
 static unsigned outs;
 static char out[32]; /* the layer, below the scratch directory */
 static int out_fd = -1;
+static blkcnt_t image_blocks;
 
 struct memory_source {
     struct box_source base;
@@ -50,6 +66,8 @@ static inline bool is_root(void)
 
 static inline void unpack_init(void)
 {
+    if (as_image && !can_mount_images())
+        cr_skip_test("no EROFS image can be mounted here");
     scratch_make();
     put_dir("outside");
     put_file("outside/secret", "secret");
@@ -57,6 +75,11 @@ static inline void unpack_init(void)
 
 static inline void unpack_fini(void)
 {
+    for (unsigned i = 0; as_image && i < outs; i++) {
+        char layer[128];
+        snprintf(layer, sizeof(layer), "%s/layer%u", scratch, i);
+        umount2(layer, MNT_DETACH);
+    }
     /* Nothing beside the layers, and nothing in what is outside but the one file, as it was. */
     cr_expect_str_eq(content_of("outside/secret"), "secret");
     char path[128];
@@ -97,7 +120,20 @@ static inline int unpack_raw(void)
     out_fd = openat(scratch_fd, out, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     box_error_free(err);
     err = NULL;
-    return box_unpack(source, out_fd, &how, &record, &err);
+    if (!as_image || !how.privileged)
+        return box_unpack(source, out_fd, &how, &record, &err);
+    _close_ int image = open("/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    uint64_t data_end;
+    int r = box_unpack_erofs(source, image, &how, &record, &data_end, &err);
+    if (r < 0)
+        return r;
+    check_image(image);
+    struct stat st;
+    cr_assert_eq(fstat(image, &st), 0);
+    image_blocks = st.st_blocks;
+    close(out_fd);
+    out_fd = mount_image_on(image, out);
+    return 0;
 }
 
 static inline int unpack(void)
