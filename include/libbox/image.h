@@ -251,8 +251,9 @@ BOX_API const char *box_image_config_json(const box_image *image, size_t *length
 BOX_API const char *box_image_manifest_json(const box_image *image, size_t *length);
 
 /* The unpacked layers as directories of the host, the topmost first: the lower layers of an overlay, for
- * box_spec_set_root_overlay(). They must not be written to. The caller frees the vector and its strings:
- * box_strings_free(). */
+ * box_spec_set_root_overlay(). They must not be written to. A layer that the store keeps as an EROFS image
+ * (box_store_set(), "layers") is the path of that file, which box_spec_set_root_overlay() takes as well; whoever
+ * wants to read it otherwise mounts it. The caller frees the vector and its strings: box_strings_free(). */
 BOX_API int box_image_layer_dirs(const box_image *image, char ***dirs, box_error **err);
 /* Frees a vector of strings and the strings in it; NULL is allowed. */
 BOX_API void box_strings_free(char **strings);

@@ -163,7 +163,9 @@ BOX_API bool box_spec_get_init(const box_spec *spec);
  * spec is carried out; a bundle's reader makes it absolute first. root.path. */
 BOX_API int box_spec_set_root(box_spec *spec, const char *directory, box_error **err);
 /* An overlay as the root: layers that are only read, `lower[0]` on top, and a directory that takes the
- * changes, with its empty work directory on the same file system. upper and work both NULL: the changes go to
+ * changes, with its empty work directory on the same file system. A layer that is a regular file is taken for an
+ * EROFS image, which is mounted for the container alone (Linux 6.12; by a loop device before; root's privileges):
+ * the kernel takes apart what it finds in it, so let it be one of box_image_layer_dirs() or of your own making. upper and work both NULL: the changes go to
  * memory and vanish with the container, see box_spec_set_scratch_size(). libbox.root, the kernel's
  * filesystems/overlayfs. */
 BOX_API int box_spec_set_root_overlay(box_spec *spec, char *const lower[], const char *upper,

@@ -61,6 +61,12 @@ BOX_API const char *box_store_runroot(const box_store *store);
  *                            store that only ever runs images can do without, and takes a third less room.
  *                            Changing it does not bring dropped ones back; kept ones go with the next
  *                            collection.
+ *     layers  auto | tree | erofs   how an unpacked layer is kept: as a directory tree, or as one EROFS image,
+ *                            which is made and removed faster and is mounted when a container starts. A store
+ *                            takes images only where it can: for root, on a kernel with EROFS, and in a file
+ *                            system from which it can be mounted; elsewhere every layer is a tree, whatever is
+ *                            set. auto is what libbox takes for the better one (docs/design/erofs.md). Layers
+ *                            that are there stay as they are: any store may hold both.
  *
  * *value is what holds, to be freed by the caller. BOX_EINVAL, naming what there is, for a key or a value that
  * there is not. */
@@ -93,7 +99,7 @@ BOX_API int box_store_collect(box_store *store, box_store_freed *freed, box_erro
 typedef void box_store_damage_fn(const char *what, const char *why, void *data);
 
 /* Checks the store: each blob has the digest that names it, each image's manifest, config and layers are
- * there, each layer holds as many files as were unpacked. Changes nothing. BOX_ECORRUPT, after `report` (may
+ * there, each layer holds as many files as were unpacked, or is the image that was written. Changes nothing. BOX_ECORRUPT, after `report` (may
  * be NULL) was called for each thing found, when something is wrong. */
 BOX_API int box_store_verify(box_store *store, box_store_damage_fn *report, void *data, box_error **err);
 

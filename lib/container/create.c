@@ -14,6 +14,7 @@
 
 #include "base/clock.h"
 #include "base/strings.h"
+#include "kernel/mount_image.h"
 
 #define NAME_LIMIT 128
 #define ALL_WAIT   30000
@@ -156,8 +157,12 @@ static int make_upper(box_container *c, int dir, char *const *lower, box_error *
     struct stat st = {.st_mode = 0755};
 
     (void)c;
-    if (lower && lower[0])
-        (void)stat(lower[0], &st);
+    if (lower && lower[0]) {
+        _close_ int top = box_mount_image_or_directory(AT_FDCWD, lower[0], err);
+        if (top < 0)
+            return top;
+        (void)fstat(top, &st);
+    }
     if (mkdirat(dir, "upper", 0700) < 0 || mkdirat(dir, "work", 0700) < 0)
         return box_fail_sys(err, "mkdirat", "upper", "make the writable layer");
     _close_ int upper = openat(dir, "upper", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);

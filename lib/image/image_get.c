@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/strings.h"
+#include "image/layer_erofs.h"
 #include "image/reference.h"
 
 const char *box_image_id(const box_image *image)
@@ -206,7 +207,8 @@ int box_image_layer_dirs(const box_image *image, char ***dirs, box_error **err)
     if (!made)
         return box_fail_nomem(err);
     for (size_t i = image->config.n_diff_ids; i-- > 0;) {
-        _free_ char *path = box_strf("%s/layers/%s/diff", image->root, image->layer_names[i]);
+        _free_ char *path = box_strf("%s/layers/%s/%s", image->root, image->layer_names[i],
+                                     image->layers[i].image ? BOX_LAYER_IMAGE : BOX_LAYER_DIFF);
         /* A layer that is in the image twice counts where it is topmost: overlay refuses the same directory
          * twice. */
         if (!path || (!box_strv_contains(made, path) && box_strv_append(&made, path) < 0))

@@ -8,10 +8,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "image/layer_erofs.h"
 #include "image/unpack.h"
 #include "image/zstd.h"
 
-#define DIFF "diff"
 /* How long a thread waits for another one's layer before it asks whether to go on. */
 #define PATIENCE (200 * BOX_MS)
 
@@ -137,8 +137,9 @@ static int unpack_as(struct box_store_work *work, const char *name, const struct
                      const struct box_digest *diff_id, struct box_digest *found, uint64_t *size,
                      struct box_layer_record *record, bool *inherits, box_error **err)
 {
+    const bool image = box_layer_wants_image(work);
     _streams_ struct streams streams = STREAMS(input);
-    char path[BOX_LAYER_NAME + sizeof("/" BOX_LAYER_IMPLICIT)];
+    char path[BOX_LAYER_NAME + sizeof("/" BOX_LAYER_IMAGE)]; /* the longest of these */
     int r = open_streams(work, name, !diff_id, &streams, err);
     struct box_unpack how = {.privileged = work->store->privileged,
                              .limits = input->limits,
@@ -151,21 +152,24 @@ static int unpack_as(struct box_store_work *work, const char *name, const struct
             input->stop(input->open_data);
         return r;
     }
-    snprintf(path, sizeof(path), "%s/" DIFF, name);
-    if (mkdirat(work->fd, name, 0700) < 0 || mkdirat(work->fd, path, 0700) < 0)
+    snprintf(path, sizeof(path), "%s/%s", name, image ? BOX_LAYER_IMAGE : BOX_LAYER_DIFF);
+    if (mkdirat(work->fd, name, 0700) < 0 || (!image && mkdirat(work->fd, path, 0700) < 0))
         return box_fail_sys(err, "mkdir", name, "cannot make a directory for a layer");
-    _close_ int dirfd = openat(work->fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    _close_ int dirfd = image ? openat(work->fd, path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600)
+                              : openat(work->fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     snprintf(path, sizeof(path), "%s/" BOX_LAYER_IMPLICIT, name);
     _close_ int implicitfd = openat(work->fd, path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (dirfd < 0 || implicitfd < 0)
         return box_fail_sys(err, "open", name, "cannot open the directory of a layer");
     how.implicitfd = implicitfd;
-    r = box_unpack(streams.tar, dirfd, &how, record, err);
+    r = image ? box_layer_unpack_image(streams.tar, dirfd, &how, record, err) : box_unpack(streams.tar, dirfd, &how, record, err);
     *inherits = r == 0 && lseek(implicitfd, 0, SEEK_END) > 0;
     if (!*inherits)
         unlinkat(work->fd, path, 0);
     if (r == 0)
         r = check_digests(work, name, &streams, diff_id, found, size, err);
+    if (r == 0 && image)
+        r = box_layer_seal_image(dirfd, found, record, err);
     if (r < 0 && input->stop)
         input->stop(input->open_data);
     return r;

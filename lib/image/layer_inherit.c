@@ -17,9 +17,11 @@
 #include "base/array.h"
 #include "base/resolve.h"
 #include "base/strings.h"
+#include "image/layer_erofs.h"
 #include "spec/layers.h"
 
-#define LIST_MAX (256u << 20)
+#define LIST_MAX  (256u << 20)
+#define NOT_BELOW (-1000) /* no code of box_error's */
 
 /* ---- The stack below ---- */
 
@@ -42,15 +44,14 @@ static int stack_open(const box_store *store, const struct box_layer_id *ids, si
     if (!stack->fds)
         return box_fail_nomem(err);
     while (n-- > 0) {
-        char path[BOX_LAYER_NAME + sizeof("/diff")];
+        char name[BOX_LAYER_NAME];
         struct box_layer_record record;
-        int r = box_store_find_layer(store, &ids[n], path, &record, err);
+        int r = box_store_find_layer(store, &ids[n], name, &record, err);
         if (r <= 0)
             return r < 0 ? r : box_fail(err, BOX_ECORRUPT, "a layer has vanished from the store");
-        strcat(path, "/diff");
-        int fd = openat(store->layersfd, path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        int fd = box_layer_open_tree(store, name, &record, err);
         if (fd < 0)
-            return box_fail_sys(err, "open", path, "cannot open a layer of the store");
+            return fd;
         stack->fds[stack->n++] = fd;
         if (record.opaque)
             break;
@@ -162,32 +163,52 @@ static int take_over(int from, int to, const char *path, bool privileged, box_er
     return r;
 }
 
-static int inherit_one(int diff, const struct stack *stack, unsigned long long ino, const char *path,
-                       bool privileged, box_error **err)
+/* The directory of this path in the layers below, open for reading; -1 when they have none, or an error. */
+static int open_below(const struct stack *stack, const char *path, box_error **err)
 {
     struct box_layers_found found = {.dirfd = -1};
     const char *slash = strrchr(path, '/');
+    int r = box_layers_find(stack->fds, stack->n, path, &found);
+    _close_ int dirfd = found.dirfd;
+
+    if (r < 0 || !S_ISDIR(found.st.st_mode))
+        return NOT_BELOW;
+    int from = openat(dirfd, slash ? slash + 1 : path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    return from < 0 ? box_fail_sys(err, "open", path, "cannot open \"%s\" in the layers below", path) : from;
+}
+
+static int inherit_in_tree(int diff, unsigned long long ino, const char *path, int from, bool privileged,
+                           box_error **err)
+{
     struct stat st;
     _close_ int to = box_resolve(diff, path, O_RDONLY | O_DIRECTORY, BOX_RESOLVE_NO_SYMLINKS);
 
     /* Something else may have taken its place since. */
     if (to < 0 || fstat(to, &st) < 0 || st.st_ino != ino)
         return 0;
-    int r = box_layers_find(stack->fds, stack->n, path, &found);
-    _close_ int dirfd = found.dirfd;
-    if (r < 0 || !S_ISDIR(found.st.st_mode))
-        return 0;
-    _close_ int from =
-        openat(dirfd, slash ? slash + 1 : path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (from < 0)
-        return box_fail_sys(err, "open", path, "cannot open \"%s\" in the layers below", path);
     return take_over(from, to, path, privileged, err);
 }
 
-static int inherit(int dirfd, const struct stack *stack, bool privileged, box_error **err)
+/* fd: the layer's diff/, or its image, whose numbers of inodes are what the list has. */
+static int inherit_one(int fd, bool image, const struct stack *stack, unsigned long long ino, const char *path,
+                       bool privileged, box_error **err)
+{
+    _close_ int from = open_below(stack, path, err);
+
+    if (from == NOT_BELOW)
+        return 0;
+    if (from < 0)
+        return from;
+    return image ? box_layer_inherit_in_image(fd, ino, from, path, err)
+                 : inherit_in_tree(fd, ino, path, from, privileged, err);
+}
+
+static int inherit(int dirfd, const struct stack *stack, const struct box_layer_id *id, struct box_layer_record *record,
+                   bool privileged, box_error **err)
 {
     struct list list = {0};
-    _close_ int diff = openat(dirfd, "diff", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    _close_ int diff = record->image ? openat(dirfd, BOX_LAYER_IMAGE, O_RDWR | O_NOFOLLOW | O_CLOEXEC)
+                                     : openat(dirfd, BOX_LAYER_DIFF, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     int r = diff < 0 ? box_fail_sys(err, "open", "diff", "cannot open an unpacked layer")
                      : list_read(dirfd, &list, err);
     unsigned long long ino;
@@ -197,28 +218,23 @@ static int inherit(int dirfd, const struct stack *stack, bool privileged, box_er
 
     while (r == 0 && next(&list, &at, &sign, &ino, &path))
         if (sign == '+' && !(list.n && bsearch(&ino, list.listed, list.n, sizeof(*list.listed), by_number)))
-            r = inherit_one(diff, stack, ino, path, privileged, err);
+            r = inherit_one(diff, record->image, stack, ino, path, privileged, err);
     list_clear(&list);
-    return r;
+    return r == 0 && record->image ? box_layer_seal_image(diff, &id->diff_id, record, err) : r;
 }
 
 /* ---- Becoming visible ---- */
 
 static int publish(struct box_store_work *work, const struct box_layer_id *id, const char *name,
-                   box_error **err)
+                   const struct box_layer_record *record, box_error **err)
 {
-    struct box_layer_record record;
-    int r = box_store_read_record(work, name, &record, err);
-
-    if (r < 0)
-        return r;
     int lock = box_store_lock_layer(work->store, &id->diff_id, BOX_NEVER, err);
     if (lock < 0)
         return lock;
     /* Somebody else may have been as far before: theirs is in use by now, ours goes with the workplace. */
-    r = box_store_look_at_layer(work->store, name, NULL, err);
+    int r = box_store_look_at_layer(work->store, name, NULL, err);
     if (r == 0)
-        r = box_store_publish_layer(work, name, name, &record, err);
+        r = box_store_publish_layer(work, name, name, record, err);
     box_store_unlock_layer(work->store, &id->diff_id, lock);
     return r < 0 ? r : 0;
 }
@@ -227,6 +243,7 @@ int box_layer_inherit(struct box_store_work *work, const struct box_layer_id *st
                       box_error **err)
 {
     struct stack below = {0};
+    struct box_layer_record record;
     char name[BOX_LAYER_NAME], text[BOX_DIGEST_TEXT];
     _close_ int dirfd =
         openat(work->fd, box_layer_name(&stack[top], true, name), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -234,9 +251,11 @@ int box_layer_inherit(struct box_store_work *work, const struct box_layer_id *st
                       : stack_open(work->store, stack, top, &below, err);
 
     if (r == 0)
-        r = inherit(dirfd, &below, work->store->privileged, err);
+        r = box_store_read_record(work, name, &record, err);
+    if (r == 0)
+        r = inherit(dirfd, &below, &stack[top], &record, work->store->privileged, err);
     stack_close(&below);
     if (r == 0)
-        r = publish(work, &stack[top], name, err);
+        r = publish(work, &stack[top], name, &record, err);
     return r < 0 ? box_fail_wrap(err, r, "layer %s", box_digest_format(&stack[top].diff_id, text)) : 0;
 }

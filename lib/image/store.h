@@ -8,7 +8,7 @@
  *     ROOT/blobs/sha256/HEX.zst       the blob of a layer that is not compressed, which this decompresses to
  *     ROOT/blobs/partial/             blobs on their way here: store_blob.c
  *     ROOT/settings.json              what box_store_set() changed
- *     ROOT/layers/HEX/diff            a layer unpacked, by diff id; layer.json beside it, and `durable` once
+ *     ROOT/layers/HEX/diff            a layer unpacked, by diff id, or its image layer.erofs; layer.json beside it, and `durable` once
  * synced ROOT/layers/HEX.lock            held while the layer is unpacked ROOT/containers/ID/image        the
  * digest of the manifest that a container holds: a pin ROOT/volumes/                   the volume code's
  *     ROOT/tmp/RANDOM/lease           held as long as the operation lives that works in …
@@ -127,6 +127,9 @@ struct box_layer_record {
     uint64_t bytes;   /* data of all files */
     uint64_t entries; /* files and directories below diff/ */
     bool opaque;      /* the layer hides all that are below it */
+    bool image;       /* it is the EROFS image layer.erofs in place of the directory diff/ … */
+    uint64_t data_end; /* … with these two for box_erofs_digest() */
+    struct box_digest digest;
 };
 /* Whether a layer is there and can be trusted: 1 with its name and its record (each may be NULL), 0, or an
  * error. A layer that an earlier boot left without syncing it is as good as not there. */

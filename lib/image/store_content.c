@@ -133,6 +133,19 @@ bool box_layer_name_parse(const char *name, struct box_digest *diff_id)
 
 /* ---- Layers ---- */
 
+/* "image": that the layer is one, and what it must be. */
+static int parse_image(const struct box_json_at *root, struct box_layer_record *record, box_error **err)
+{
+    const char *digest = NULL;
+    int r = box_json_get_string(root, "image", BOX_JSON_OPTIONAL, &digest, err);
+
+    if (r < 0 || !digest)
+        return r;
+    record->image = true;
+    r = box_digest_parse(digest, &record->digest, err);
+    return r < 0 ? r : box_json_get_u64(root, "dataEnd", BOX_JSON_REQUIRED, 0, INT64_MAX, &record->data_end, err);
+}
+
 static int parse_record(const char *text, size_t length, struct box_layer_record *record, char boot[40],
                         box_error **err)
 {
@@ -151,6 +164,8 @@ static int parse_record(const char *text, size_t length, struct box_layer_record
         r = box_json_get_bool(&root, "opaque", BOX_JSON_OPTIONAL, &record->opaque, err);
     if (r == 0)
         r = box_json_get_string(&root, "boot", BOX_JSON_REQUIRED, &id, err);
+    if (r == 0)
+        r = parse_image(&root, record, err);
     if (r == 0)
         snprintf(boot, 40, "%s", id);
     return r;
@@ -214,9 +229,14 @@ void box_store_unlock_layer(const box_store *store, const struct box_digest *dif
 static int write_record(int dirfd, const box_store *store, const struct box_layer_record *record,
                         box_error **err)
 {
-    _free_ char *text = box_strf("{\"bytes\":%llu,\"entries\":%llu,\"opaque\":%s,\"boot\":\"%s\"}\n",
+    char digest[BOX_DIGEST_TEXT], image[BOX_DIGEST_TEXT + 64] = "";
+
+    if (record->image)
+        snprintf(image, sizeof(image), ",\"image\":\"%s\",\"dataEnd\":%llu",
+                 box_digest_format(&record->digest, digest), (unsigned long long)record->data_end);
+    _free_ char *text = box_strf("{\"bytes\":%llu,\"entries\":%llu,\"opaque\":%s,\"boot\":\"%s\"%s}\n",
                                  (unsigned long long)record->bytes, (unsigned long long)record->entries,
-                                 record->opaque ? "true" : "false", store->boot);
+                                 record->opaque ? "true" : "false", store->boot, image);
 
     if (!text)
         return box_fail_nomem(err);

@@ -20,6 +20,7 @@ struct setting {
 
 static const struct setting settings[] = {
     {"blobs", {"keep", "drop"}},
+    {"layers", {"auto", "tree", "erofs"}},
 };
 
 static const struct setting *find(const char *key)

@@ -9,6 +9,7 @@
 
 #include "base/strings.h"
 #include "image/image.h"
+#include "image/layer_erofs.h"
 #include "image/source.h"
 
 struct check {
@@ -93,6 +94,12 @@ static int check_layer(struct check *check, const char *name, box_error **err)
     if (r == 0) {
         damage(check, path,
                "the layer has no record, or was not written to disk before the machine went down");
+        return 0;
+    }
+    if (record.image) {
+        _cleanup_(box_error) box_error *why = NULL;
+        if (box_layer_check_image(check->store, name, &record, &why) < 0)
+            damage(check, path, box_error_message(why));
         return 0;
     }
     _close_ int fd = openat(check->store->layersfd, diff, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);

@@ -20,6 +20,7 @@
 #include <libbox/idmap.h>
 #include <libbox/lsm.h>
 #include "base/cleanup.h"
+#include "base/strings.h"
 #include "kernel/mount_options.h"
 #include "launch/hooks.h"
 
@@ -500,21 +501,63 @@ static bool takes_detached_upper(void)
     return uname(&u) == 0 && sscanf(u.release, "%d.%d", &major, &minor) == 2 && (major > 6 || (major == 6 && minor >= 15));
 }
 
+/* A layer that is a file is an EROFS image. */
+static bool is_image(const char *path)
+{
+    struct stat st;
+
+    return stat(path, &st) == 0 && S_ISREG(st.st_mode);
+}
+
+/* The layers as the stage takes them: paths of directories, and the slots of images, which are mounted first. */
+static int add_layers(struct builder *b, char *const *lower, int userns, uint32_t *data, size_t *size, box_error **err)
+{
+    _strv_ char **layers = box_strv_dup(NULL);
+    uint32_t n;
+
+    for (; layers && *lower; lower++) {
+        char slot_name[16];
+        bool image = is_image(*lower);
+        int slot = image ? builder_slot(b) : PLAN_NO_SLOT;
+        snprintf(slot_name, sizeof(slot_name), "#%d", slot);
+        if (image)
+            builder_add(b, NEW_OP(IMAGE, .slot = slot, .slot2 = userns, .str = builder_string(b, *lower)));
+        if (box_strv_append(&layers, image ? slot_name : *lower) < 0)
+            return box_fail_nomem(err);
+    }
+    if (!layers)
+        return box_fail_nomem(err);
+    *data = builder_strings(b, layers, &n);
+    *size = b->size - *data;
+    return 0;
+}
+
+/* An overlay needs two layers; one that is only read is a bind, or a mount. */
+static void add_single(struct builder *b, const char *layer)
+{
+    uint32_t path = builder_string(b, layer);
+
+    if (is_image(layer))
+        builder_add(b, NEW_OP(IMAGE, .slot = SLOT_ROOT, .str = path));
+    else
+        builder_add(b, NEW_OP(OPEN_SOURCE, .slot = SLOT_ROOT, .str = path, .num = OPEN_TREE_CLONE));
+}
+
 static int add_overlay(struct builder *b, box_error **err)
 {
     const struct spec_root *root = &b->spec->root;
-    uint32_t n = 0, flags = 0;
-    bool scratch = !root->upper && !root->readonly;
+    uint32_t data = 0, flags = 0;
+    size_t data_size = 0;
+    bool scratch = !root->upper && !root->readonly, detached = b->prepare || takes_detached_upper();
 
-    uint32_t data = builder_strings(b, root->lower, &n);
-    size_t data_size = b->size - data;
-    if (n == 1 && !root->upper && !scratch) { /* an overlay needs two layers; one that is only read is a bind */
-        builder_add(b, NEW_OP(OPEN_SOURCE, .slot = SLOT_ROOT, .str = data, .num = OPEN_TREE_CLONE));
+    if (root->lower[0] && !root->lower[1] && !root->upper && !scratch) {
+        add_single(b, root->lower[0]);
         return 0;
     }
-    b->scratch_attached = scratch && !b->prepare && !takes_detached_upper();
+    b->scratch_attached = scratch && !detached;
+    flags |= detached ? OVERLAY_DETACHED : 0;
     if (scratch)
-        flags |= OVERLAY_SCRATCH | (b->scratch_attached ? 0 : OVERLAY_DETACHED);
+        flags |= OVERLAY_SCRATCH;
     else if (root->upper && !b->options->keep_upper)
         flags |= OVERLAY_VOLATILE; /* never synced, and not to be mounted again as it is */
     if (b->new_user && !b->privileged)
@@ -530,11 +573,15 @@ static int add_overlay(struct builder *b, box_error **err)
         box_idmap_to_outside(b->spec->idmap, BOX_IDMAP_UID, 0, &uid);
         box_idmap_to_outside(b->spec->idmap, BOX_IDMAP_GID, 0, &gid);
     }
+    int r = add_layers(b, root->lower, userns, &data, &data_size, err);
+    if (r < 0)
+        return r;
     int labelled = use_mount_label(b, err);
     if (labelled < 0)
         return labelled;
     if (labelled) {
         char *const context[] = {b->spec->mount_label, NULL};
+        uint32_t n;
         builder_strings(b, context, &n);
         data_size = b->size - data;
         flags |= OVERLAY_CONTEXT;

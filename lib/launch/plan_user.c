@@ -9,6 +9,7 @@
 
 #include "base/cleanup.h"
 #include "base/strings.h"
+#include "kernel/mount_image.h"
 #include "spec/users.h"
 
 #define MAX_LAYERS 512
@@ -40,7 +41,7 @@ static int look_up_in_layers(const struct spec_root *root, const char *name, str
             fds[n++] = r;
     }
     for (char **lower = root->lower; r >= 0 && lower && *lower && n < MAX_LAYERS; lower++) {
-        r = open_directory(*lower, err);
+        r = box_mount_image_or_directory(AT_FDCWD, *lower, err);
         if (r >= 0)
             fds[n++] = r;
     }

@@ -242,6 +242,32 @@ static const char *lowers_end(const struct stage *s, const struct plan_op *op)
     return op->flags & OVERLAY_CONTEXT ? overlay_context(s, op) : (const char *)s->plan + op->data + op->data_size;
 }
 
+/* The mount of an image, by the name that the plan gives it ("#12"), or -1 for a directory's path. */
+static int image_of(const struct stage *s, const char *lower)
+{
+    int slot = 0;
+
+    if (*lower != '#')
+        return -1;
+    while (*++lower)
+        slot = slot * 10 + (*lower - '0');
+    return stage_slot(s, slot);
+}
+
+/* A lower layer as a descriptor: of an image, of a path, or of a copy of that whose ids are mapped. */
+static int open_lower(struct stage *s, const struct plan_op *op, const char *lower)
+{
+    int image = image_of(s, lower);
+
+    if (image >= 0)
+        return image;
+    if (!(op->flags & OVERLAY_IDMAP))
+        return open_path(s, AT_FDCWD, lower);
+    int fd = STAGE_DO(stage_open_tree(s, AT_FDCWD, lower, OPEN_TREE_CLONE));
+    STAGE_DO(stage_setattr(s, fd, "", AT_EMPTY_PATH, MOUNT_ATTR_IDMAP, 0, 0, stage_slot(s, op->slot2)));
+    return fd;
+}
+
 static int add_lowers(struct stage *s, int fs, const struct plan_op *op)
 {
     const char *at = (const char *)s->plan + op->data, *end = lowers_end(s, op);
@@ -253,12 +279,8 @@ static int add_lowers(struct stage *s, int fs, const struct plan_op *op)
         const char *lower = at;
 
         s->subject = at;
-        if (stage_strlen(lower) > 250 || (op->flags & OVERLAY_IDMAP)) { /* fsconfig's limit is 256 */
-            int fd = op->flags & OVERLAY_IDMAP ? STAGE_DO(stage_open_tree(s, AT_FDCWD, lower, OPEN_TREE_CLONE))
-                                               : STAGE_DO(open_path(s, AT_FDCWD, lower));
-            if (op->flags & OVERLAY_IDMAP)
-                STAGE_DO(stage_setattr(s, fd, "", AT_EMPTY_PATH, MOUNT_ATTR_IDMAP, 0, 0, stage_slot(s, op->slot2)));
-            fd_path(path, sizeof(path), fd, "");
+        if (*lower == '#' || stage_strlen(lower) > 250 || (op->flags & OVERLAY_IDMAP)) { /* fsconfig's limit is 256 */
+            fd_path(path, sizeof(path), STAGE_DO(open_lower(s, op, lower)), "");
             lower = path;
         }
         STAGE_TRY(s, fsconfig, fs, FSCONFIG_SET_STRING, "lowerdir+", lower, 0);
@@ -277,10 +299,7 @@ static int joined_lowers(struct stage *s, int fs, const struct plan_op *op)
         if (!*at) /* the gap before a context */
             continue;
         s->subject = at;
-        int fd = op->flags & OVERLAY_IDMAP ? STAGE_DO(stage_open_tree(s, AT_FDCWD, at, OPEN_TREE_CLONE))
-                                           : STAGE_DO(open_path(s, AT_FDCWD, at));
-        if (op->flags & OVERLAY_IDMAP)
-            STAGE_DO(stage_setattr(s, fd, "", AT_EMPTY_PATH, MOUNT_ATTR_IDMAP, 0, 0, stage_slot(s, op->slot2)));
+        int fd = STAGE_DO(open_lower(s, op, at));
         if (*joined)
             stage_append(joined, sizeof(joined), ":");
         stage_append_number(joined, sizeof(joined), fd);
@@ -386,6 +405,33 @@ static int configure_overlay(struct stage *s, int fs, const struct plan_op *op, 
                                            : box_sys(fsconfig, fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0));
 }
 
+/* Before 6.15 an overlay takes no layer that is attached nowhere. So images go over the old root for a moment: the
+ * overlay has its own hold on them. How many there are. */
+static int attach_images(struct stage *s, const struct plan_op *op)
+{
+    const char *at = (const char *)s->plan + op->data, *end = lowers_end(s, op);
+    int n = 0;
+
+    for (; at < end; at += stage_strlen(at) + 1)
+        if (image_of(s, at) >= 0) {
+            STAGE_TRY(s, move_mount, image_of(s, at), "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH);
+            n++;
+        }
+    return n;
+}
+
+static void detach_images(struct stage *s, const struct plan_op *op)
+{
+    const char *at = (const char *)s->plan + op->data, *end = lowers_end(s, op);
+    char path[48];
+
+    for (; at < end; at += stage_strlen(at) + 1)
+        if (image_of(s, at) >= 0) {
+            fd_path(path, sizeof(path), image_of(s, at), "");
+            box_sys(umount2, path, MNT_DETACH_);
+        }
+}
+
 STAGE_OP(OVERLAY)
 {
     const char *upper = stage_string(s, op->str), *work = stage_string(s, op->str2);
@@ -396,8 +442,13 @@ STAGE_OP(OVERLAY)
         upper = upper_path;
         work = work_path;
     }
-    int fs = (int)STAGE_TRY(s, fsopen, "overlay", FSOPEN_CLOEXEC);
+    int fs = (int)STAGE_TRY(s, fsopen, "overlay", FSOPEN_CLOEXEC), attached = 0;
     int r = configure_overlay(s, fs, op, upper, work, 0);
+    if (r == -EINVAL && !(op->flags & OVERLAY_DETACHED) && (attached = STAGE_DO(attach_images(s, op))) > 0) {
+        box_sys(close, fs);
+        fs = (int)STAGE_TRY(s, fsopen, "overlay", FSOPEN_CLOEXEC);
+        r = configure_overlay(s, fs, op, upper, work, 0);
+    }
     if (r == -EINVAL) { /* an older kernel takes "lowerdir+" for a word of the future, and complains at the end */
         box_sys(close, fs);
         fs = (int)STAGE_TRY(s, fsopen, "overlay", FSOPEN_CLOEXEC);
@@ -410,6 +461,8 @@ STAGE_OP(OVERLAY)
     s->subject = NULL;
     int fd = (int)STAGE_TRY(s, fsmount, fs, FSMOUNT_CLOEXEC, op->num);
     box_sys(close, fs);
+    if (attached)
+        detach_images(s, op);
     return stage_set_slot(s, op->slot, fd);
 }
 
