@@ -1,5 +1,5 @@
 /* The image as a stream: a buffer of one MiB that begins at a multiple of a MiB of the file. When it is full it is
- * summed and written. Holes of files that are longer stay holes of the image. */
+ * summed and written. Holes of files become holes of the image. */
 #include "image/erofs_image.h"
 
 #include <fcntl.h>
@@ -12,6 +12,7 @@
 
 #define PIECE      EROFS_SUM_PIECE
 #define IMAGE_MAX  (8ull << 40)
+#define HOLE       (64u << 10) /* zeros that are worth a hole, where they begin at a multiple of this */
 /* The ends of files that lie beside their inodes are kept in memory until those are written: a file's own at most
  * half a block, which packs well, and all of them this much. What is more gets a block of its own. */
 #define TAIL_MAX   (EROFS_BLOCK / 2)
@@ -73,19 +74,38 @@ static int add_sum(struct erofs_image *image, uint32_t sum, box_error **err)
     return slot || !image->summing ? 0 : box_fail_nomem(err);
 }
 
-int box_erofs_flush(struct erofs_image *image, box_error **err)
+static int write_range(struct erofs_image *image, size_t from, size_t to, box_error **err)
 {
-    size_t done = 0;
-
-    while (done < image->used) {
-        ssize_t n = pwrite(image->fd, image->buffer + done, image->used - done, (off_t)(image->base + done));
+    while (from < to) {
+        ssize_t n = pwrite(image->fd, image->buffer + from, to - from, (off_t)(image->base + from));
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
             return box_fail_sys(err, "pwrite", NULL, "cannot write the layer's image");
-        done += (size_t)n;
+        from += (size_t)n;
     }
     return 0;
+}
+
+static bool is_zeros(const unsigned char *data, size_t length)
+{
+    return data[0] == 0 && memcmp(data, data + 1, length - 1) == 0;
+}
+
+/* What is all zeros is left out: the file has nothing there yet. */
+int box_erofs_flush(struct erofs_image *image, box_error **err)
+{
+    size_t from = 0, at = 0, next;
+    int r = 0;
+
+    for (; r == 0 && at < image->used; at = next) {
+        next = image->used - at < HOLE ? image->used : at + HOLE;
+        if (!is_zeros(image->buffer + at, next - at))
+            continue;
+        r = write_range(image, from, at, err);
+        from = next;
+    }
+    return r < 0 ? r : write_range(image, from, image->used, err);
 }
 
 static int next_piece(struct erofs_image *image, box_error **err)
@@ -115,7 +135,7 @@ int box_erofs_write(struct erofs_image *image, const void *data, size_t length, 
     return r;
 }
 
-/* Zeros: whole pieces of them are left out of the file. */
+/* Zeros; whole pieces of them need no summing. */
 int box_erofs_zeros(struct erofs_image *image, uint64_t length, box_error **err)
 {
     int r = 0;

@@ -16,8 +16,14 @@
 /* Once in a test: the namespace is made here. */
 static inline bool can_mount_images(void)
 {
-    return geteuid() == 0 && box_erofs_probe(open("/tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC)) &&
-           unshare(CLONE_NEWNS) == 0 && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0;
+    if (geteuid() != 0 || !box_erofs_probe(open("/tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC)) ||
+        unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+        return false;
+    if (scratch_fd >= 0) { /* it belongs to the namespace from before */
+        close(scratch_fd);
+        scratch_fd = open(scratch, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    }
+    return true;
 }
 
 /* The root of the mount. */
