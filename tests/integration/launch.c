@@ -217,6 +217,83 @@ static void mapped_overlay(void)
     box_spec_free(spec);
 }
 
+/* The root as a layer of a store that keeps layers as EROFS images; NULL where it cannot. */
+static char **image_layer(void)
+{
+    const char *scratch = getenv("BOX_TMP");
+    char store_dir[600], run_dir[600];
+    box_store *store = NULL;
+    box_image *image = NULL;
+    box_error *err = NULL;
+    char **layers = NULL;
+    struct stat st;
+
+    snprintf(store_dir, sizeof(store_dir), "%s/store", scratch ? scratch : "/tmp");
+    snprintf(run_dir, sizeof(run_dir), "%s/store-run", scratch ? scratch : "/tmp");
+    if (box_store_open(store_dir, run_dir, 0, &store, &err) < 0 || box_store_set(store, "layers", "erofs", &err) < 0 ||
+        box_image_import(store, root_dir, NULL, &image, &err) < 0 || box_image_layer_dirs(image, &layers, &err) < 0)
+        diag("no image: %s", box_error_message(err));
+    if (layers && (stat(layers[0], &st) < 0 || !S_ISREG(st.st_mode))) {
+        box_strings_free(layers);
+        layers = NULL;
+    }
+    box_error_free(err);
+    box_image_free(image);
+    box_store_free(store);
+    return layers;
+}
+
+static void image_layers(void)
+{
+    char **layer = image_layer(), *json = NULL, over[600], path[620];
+    if (!layer) {
+        skip("no EROFS image can be mounted here");
+        return;
+    }
+    box_spec *spec = box_spec_new(), *again = NULL;
+
+    box_spec_set_root_overlay(spec, layer, NULL, NULL, NULL);
+    struct outcome o = run_shell(spec, "cat /etc/passwd; touch /new && ls -ld /new /tmp; grep -c erofs /proc/self/mountinfo");
+    ok(has(&o, "web:x:33") && has(&o, "/new"), "a container starts on an EROFS image as its layer, and can be written to");
+    ok(has(&o, "\n0\n"), "and sees nothing but the overlay");
+    box_spec_set_user_name(spec, "web", NULL);
+    o = run_shell(spec, "id -u; id -g");
+    ok(has(&o, "33\n44\n"), "a user by name is looked up in the image");
+    box_spec_set_user_name(spec, NULL, NULL);
+    box_spec_set_root_readonly(spec, true, NULL);
+    o = run_shell(spec, "cat /etc/passwd; touch /new || echo refused");
+    ok(has(&o, "web:x:33") && has(&o, "refused"), "an image alone is a root that is only read");
+    box_spec_set_root_readonly(spec, false, NULL);
+
+    snprintf(over, sizeof(over), "%s/../over", root_dir);
+    snprintf(path, sizeof(path), "%s/etc", over);
+    mkdir(over, 0755);
+    mkdir(path, 0755);
+    snprintf(path, sizeof(path), "%s/etc/over", over);
+    fclose(fopen(path, "we"));
+    char *const both[] = {over, layer[0], NULL};
+    box_spec_set_root_overlay(spec, both, NULL, NULL, NULL);
+    ok(box_spec_format(spec, &json, NULL) == 0 && box_spec_parse(json, strlen(json), &again, NULL) == 0,
+       "a spec with an image goes through JSON");
+    o = run_shell(again ? again : spec, "ls /etc/over /etc/passwd");
+    ok(has(&o, "/etc/over\n/etc/passwd\n"), "a directory and an image lie over each other");
+
+    box_idmap *map = box_idmap_new(NULL);
+    box_idmap_add(map, BOX_IDMAP_UID, 0, 100000, 65536, NULL);
+    box_idmap_add(map, BOX_IDMAP_GID, 0, 100000, 65536, NULL);
+    box_spec_set_idmap(spec, map, NULL);
+    o = run_shell(spec, "cat /proc/self/uid_map; ls -ln /bin/busybox");
+    if (o.code == BOX_ESTART && strstr(o.error, "need Linux 6.15"))
+        skip("this kernel makes no overlay of mapped layers");
+    else
+        ok(has(&o, "100000") && !strstr(o.output, "65534"), "the image's files belong to ids inside a user namespace");
+    box_idmap_free(map);
+    free(json);
+    box_spec_free(again);
+    box_spec_free(spec);
+    box_strings_free(layer);
+}
+
 static void many_from_one_plan(void)
 {
     box_spec *spec = new_spec();
@@ -252,6 +329,7 @@ int main(void)
     deadline();
     out_of_memory();
     mapped_overlay();
+    image_layers();
     many_from_one_plan();
     return done_testing();
 }
