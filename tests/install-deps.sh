@@ -22,7 +22,7 @@ packages() { # GROUP required|optional
         libcap-ng-dev libjson-c-dev libarchive-dev ;;
     apt-get:build:optional) echo libisal-dev ;;
     apt-get:test:required) echo g++ libcriterion-dev binutils busybox-static ;;
-    apt-get:test:optional) echo uidmap skopeo umoci clang libclang-rt-dev libcurl4 docker-registry apache2-utils \
+    apt-get:test:optional) echo uidmap skopeo umoci clang libclang-rt-dev erofs-utils libcurl4 docker-registry apache2-utils \
         openssl python3 ;;
     apt-get:vm:required) echo qemu-system-x86 e2fsprogs busybox-static ;;
     apt-get:vm:optional) echo uidmap ;;
@@ -32,7 +32,7 @@ packages() { # GROUP required|optional
         libcap-ng-devel json-c-devel libarchive-devel ;;
     dnf:build:optional) echo isa-l-devel ;;
     dnf:test:required) echo gcc-c++ binutils busybox libasan libubsan libtsan ;;
-    dnf:test:optional) echo criterion-devel shadow-utils-subid skopeo umoci clang compiler-rt libcurl httpd-tools \
+    dnf:test:optional) echo criterion-devel shadow-utils-subid skopeo umoci clang compiler-rt erofs-utils libcurl httpd-tools \
         openssl python3 ;;
     dnf:vm:required) echo qemu-system-x86-core e2fsprogs busybox ;;
     dnf:quickstart:required) echo debootstrap ;;
@@ -41,7 +41,7 @@ packages() { # GROUP required|optional
         libcap-ng-dev json-c-dev libarchive-dev ;;
     apk:build:optional) echo isa-l-dev ;;
     apk:test:required) echo g++ binutils busybox-static ;;
-    apk:test:optional) echo criterion-dev shadow-subids skopeo umoci clang compiler-rt libcurl apache2-utils \
+    apk:test:optional) echo criterion-dev shadow-subids skopeo umoci clang compiler-rt erofs-utils libcurl apache2-utils \
         openssl python3 docker-registry ;;
     apk:vm:required) echo qemu-system-x86_64 e2fsprogs busybox-static ;;
     apk:quickstart:required) echo debootstrap ;;

@@ -305,12 +305,38 @@ static int check(int argc, char **argv)
     return box_store_verify(store(), show_damage, NULL, &err) < 0 ? (fail(err), 1) : 0;
 }
 
+/* What box_store_get() and box_store_set() have: one setting is shown, or changed. */
+static int setting(int argc, char **argv)
+{
+    static const char usage[] = "system setting KEY [VALUE]";
+    const struct flag flags[] = {{0}};
+    box_error *err = NULL;
+    char *value = NULL;
+    int first = read_flags(argc, argv, flags, true, usage);
+
+    if (first < 0)
+        return EXIT_BOX;
+    if (argc - first < 1 || argc - first > 2) {
+        fprintf(stderr, "Usage: box %s\n", usage);
+        return 1;
+    }
+    if (!store())
+        return EXIT_BOX;
+    if (argc - first == 2)
+        return box_store_set(store(), argv[first], argv[first + 1], &err) < 0 ? (fail(err), 1) : 0;
+    if (box_store_get(store(), argv[first], &value, &err) < 0)
+        return fail(err), 1;
+    puts(value);
+    free(value);
+    return 0;
+}
+
 int verb_system(int argc, char **argv)
 {
     static const struct {
         const char *name;
         int (*run)(int, char **);
-    } verbs[] = {{"df", df}, {"prune", system_prune}, {"check", check}};
+    } verbs[] = {{"df", df}, {"prune", system_prune}, {"check", check}, {"setting", setting}};
 
     for (size_t i = 0; argc > 1 && i < sizeof(verbs) / sizeof(*verbs); i++)
         if (strcmp(argv[1], verbs[i].name) == 0)
@@ -318,6 +344,7 @@ int verb_system(int argc, char **argv)
     fprintf(argc > 1 && strcmp(argv[1], "--help") == 0 ? stdout : stderr,
             "Usage: box system COMMAND\n\n  df      What images and containers take on disk\n"
             "  prune   Remove stopped containers and images of no use\n"
-            "  check   Look for damage in the store\n");
+            "  check   Look for damage in the store\n"
+            "  setting Show or change how the store works: layers = auto | tree | erofs\n");
     return argc > 1 && strcmp(argv[1], "--help") == 0 ? 0 : 1;
 }

@@ -45,12 +45,13 @@ static unsigned take(struct input *in)
 
 static void take_name(struct input *in, char *name, size_t size)
 {
-    static const char *const parts[] = {"a", "b", "c", "/", "/", "..", ".", ".wh.", ".wh..wh..opq", "!", "a/b", "/c",
+    static const char *const parts[] = {"a", "b", "c", "/", "/", "g", ".", ".wh.", ".wh..wh..opq", "!", "a/b", "/c",
                                         "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx", "d", "e", "f"};
     unsigned n = take(in) % 6;
 
     for (name[0] = '\0'; n > 0; n--) {
-        const char *part = parts[take(in) % (sizeof(parts) / sizeof(*parts))];
+        unsigned which = take(in);
+        const char *part = which == 255 ? ".." : parts[which % (sizeof(parts) / sizeof(*parts))];
         if (strlen(name) + strlen(part) < size)
             strcat(name, part);
     }
