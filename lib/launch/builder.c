@@ -108,22 +108,38 @@ int builder_hold(struct builder *b, int fd)
     return slot;
 }
 
-int builder_host_clone(struct builder *b, int fd, unsigned flags)
+/* Takes the descriptor over, also on failure. */
+static void add_clone(struct builder *b, struct plan_host_clone clone)
 {
-    int slot = builder_slot(b);
     struct plan_host_clone *clones = realloc(b->plan->clones, (b->plan->n_clones + 1) * sizeof(*clones));
-    int own = fcntl(fd, F_DUPFD_CLOEXEC, 3);
 
     if (clones)
         b->plan->clones = clones;
-    if (!clones || own < 0) {
+    if (!clones || clone.fd < 0) {
         b->failed = BOX_ENOMEM;
-        if (own >= 0)
-            close(own);
-        return slot;
+        if (clone.fd >= 0)
+            close(clone.fd);
+        return;
     }
-    clones[b->plan->n_clones++] = (struct plan_host_clone){slot, own, flags};
+    clones[b->plan->n_clones++] = clone;
+}
+
+int builder_host_clone(struct builder *b, int fd, unsigned flags)
+{
+    int slot = builder_slot(b);
+
+    add_clone(b, (struct plan_host_clone){.slot = slot, .fd = fcntl(fd, F_DUPFD_CLOEXEC, 3), .flags = flags});
     return slot;
+}
+
+int builder_host_image(struct builder *b, int slot, const char *path, box_error **err)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+    if (fd < 0)
+        return box_fail_sys(err, "open", path, "open a layer's image");
+    add_clone(b, (struct plan_host_clone){.slot = slot, .fd = fd, .image = true});
+    return 0;
 }
 
 int builder_finish(struct builder *b, box_error **err)

@@ -17,11 +17,14 @@ struct plan_held_fd {
     int fd;
 };
 
-/* Done by the host's thread at each start: a clone of a mount that only a descriptor of the caller's names. */
+/* Done by the host's thread at each start: a clone of a mount that only a descriptor of the caller's names; or a mount of
+ * the EROFS image that the descriptor is open on, attached nowhere, which the stage is not free to make: it may be in a
+ * cgroup already that denies the loop devices. */
 struct plan_host_clone {
     int slot;
     int fd;
     unsigned flags; /* of open_tree(2) */
+    bool image;
 };
 
 struct box_plan {
@@ -109,6 +112,8 @@ uint32_t builder_data(struct builder *b, const void *data, size_t size);
 /* A run of NUL-ended strings; *n counts them. */
 uint32_t builder_strings(struct builder *b, char *const *list, uint32_t *n);
 int builder_slot(struct builder *b);
+/* Has the image of this path mounted at each start, for a slot. */
+int builder_host_image(struct builder *b, int slot, const char *path, box_error **err);
 /* Keeps a descriptor in the plan, for a new slot. The plan owns fd from here on, whatever is returned. */
 int builder_hold(struct builder *b, int fd);
 int builder_host_clone(struct builder *b, int fd, unsigned flags);

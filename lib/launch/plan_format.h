@@ -66,7 +66,6 @@ enum plan_fixed_slot {
     X(PROPAGATION, "change mount propagation")                                                                         \
     X(OPEN_SOURCE, "open a mount's source")                                                                            \
     X(NEW_FS, "mount")                                                                                                 \
-    X(IMAGE, "mount a layer's image")                                                                   \
     X(OVERLAY, "mount the overlay root")                                                                               \
     X(SETATTR, "set mount attributes")                                                                                 \
     X(MOUNT_SETATTR, "change a mount that is there")                                                                   \
@@ -198,7 +197,6 @@ enum stage_host_part {
 /* OPEN_SOURCE: slot = result, str = path (or slot2: a descriptor), num = open_tree flags; */
 #define SOURCE_BY_NAME PLAN_OP_FLAG(0) /* slot2 belongs to another mount namespace: what has its name here, if it is the same */
 /* NEW_FS: slot = result, str = type, str2 = source, data = pairs "key\0value\0" ("key\0\0" is a flag), num = attrs */
-/* IMAGE: slot = result, str = path of an EROFS image; slot2 = user namespace to map its ids by, or 0 */
 /* OVERLAY: slot = result, data = paths, or "#" and the slot of a mount, the topmost first, each with NUL; str = upper, str2 = work (0: read-only);
  * num = attrs, num2 = size of a scratch upper on tmpfs, num3 and num4 = ids to make it with (OVERLAY_IDMAP) */
 #define OVERLAY_USERXATTR PLAN_OP_FLAG(0)

@@ -509,7 +509,7 @@ static bool is_image(const char *path)
     return stat(path, &st) == 0 && S_ISREG(st.st_mode);
 }
 
-/* The layers as the stage takes them: paths of directories, and the slots of images, which are mounted first. */
+/* The layers as the stage takes them: paths of directories, and the slots of images, which the host mounts. */
 static int add_layers(struct builder *b, char *const *lower, int userns, uint32_t *data, size_t *size, box_error **err)
 {
     _strv_ char **layers = box_strv_dup(NULL);
@@ -520,8 +520,11 @@ static int add_layers(struct builder *b, char *const *lower, int userns, uint32_
         bool image = is_image(*lower);
         int slot = image ? builder_slot(b) : PLAN_NO_SLOT;
         snprintf(slot_name, sizeof(slot_name), "#%d", slot);
-        if (image)
-            builder_add(b, NEW_OP(IMAGE, .slot = slot, .slot2 = userns, .str = builder_string(b, *lower)));
+        int r = image ? builder_host_image(b, slot, *lower, err) : 0;
+        if (r < 0)
+            return r;
+        if (image && userns)
+            builder_add(b, NEW_OP(IDMAP, .slot = slot, .slot2 = userns));
         if (box_strv_append(&layers, image ? slot_name : *lower) < 0)
             return box_fail_nomem(err);
     }
@@ -533,14 +536,13 @@ static int add_layers(struct builder *b, char *const *lower, int userns, uint32_
 }
 
 /* An overlay needs two layers; one that is only read is a bind, or a mount. */
-static void add_single(struct builder *b, const char *layer)
+static int add_single(struct builder *b, const char *layer, box_error **err)
 {
-    uint32_t path = builder_string(b, layer);
-
     if (is_image(layer))
-        builder_add(b, NEW_OP(IMAGE, .slot = SLOT_ROOT, .str = path));
-    else
-        builder_add(b, NEW_OP(OPEN_SOURCE, .slot = SLOT_ROOT, .str = path, .num = OPEN_TREE_CLONE));
+        return builder_host_image(b, SLOT_ROOT, layer, err);
+    uint32_t path = builder_string(b, layer);
+    builder_add(b, NEW_OP(OPEN_SOURCE, .slot = SLOT_ROOT, .str = path, .num = OPEN_TREE_CLONE));
+    return 0;
 }
 
 static int add_overlay(struct builder *b, box_error **err)
@@ -550,10 +552,8 @@ static int add_overlay(struct builder *b, box_error **err)
     size_t data_size = 0;
     bool scratch = !root->upper && !root->readonly, detached = b->prepare || takes_detached_upper();
 
-    if (root->lower[0] && !root->lower[1] && !root->upper && !scratch) {
-        add_single(b, root->lower[0]);
-        return 0;
-    }
+    if (root->lower[0] && !root->lower[1] && !root->upper && !scratch)
+        return add_single(b, root->lower[0], err);
     b->scratch_attached = scratch && !detached;
     flags |= detached ? OVERLAY_DETACHED : 0;
     if (scratch)

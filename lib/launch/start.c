@@ -28,6 +28,7 @@
 #include "base/cleanup.h"
 #include "base/rawsys.h"
 #include "kernel/cgroup.h"
+#include "kernel/mount_image.h"
 #include "kernel/vclone.h"
 #include "launch/hooks.h"
 
@@ -166,9 +167,11 @@ static int give_held(struct start *s, box_error **err)
     for (size_t i = 0; i < plan->n_held && r >= 0; i++)
         r = give(s, plan->held[i].slot, plan->held[i].fd, err);
     for (size_t i = 0; i < plan->n_clones && r >= 0; i++) {
-        int fd = (int)syscall(SYS_open_tree, plan->clones[i].fd, "", plan->clones[i].flags | O_CLOEXEC);
+        const struct plan_host_clone *clone = &plan->clones[i];
+        int fd = clone->image ? box_mount_image(clone->fd, err)
+                              : (int)syscall(SYS_open_tree, clone->fd, "", clone->flags | O_CLOEXEC);
         if (fd < 0)
-            return box_fail_sys(err, "open_tree", NULL, "clone the mount behind a descriptor");
+            return clone->image ? fd : box_fail_sys(err, "open_tree", NULL, "clone the mount behind a descriptor");
         s->clones[s->n_clones++] = fd;
         r = give(s, plan->clones[i].slot, fd, err);
     }

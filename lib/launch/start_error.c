@@ -46,7 +46,6 @@ static const struct {
     {OP_MKNOD, EPERM, BOX_EPERMISSION, "the rules of linux.resources.devices must allow to make it (\"m\")"},
     {OP_RLIMIT, EPERM, BOX_EPERMISSION, "a hard limit can only be raised with CAP_SYS_RESOURCE"},
     {OP_IDS, EINVAL, BOX_ESPEC, "the user or group id is not in the map of the user namespace"},
-    {OP_IMAGE, ENODEV, BOX_EUNSUPPORTED, "modprobe erofs"},
     {OP_OVERLAY, EINVAL, BOX_ESTART, "layers with mapped ids need Linux 6.15; the kernel's log may say more"},
     {OP_OVERLAY, ENODEV, BOX_EUNSUPPORTED, "modprobe overlay"},
     {OP_NEW_FS, ENODEV, BOX_EUNSUPPORTED, "the kernel lacks this file system"},

@@ -12,7 +12,7 @@ vm=$build/vm
 guest_kind=cloud-amd64
 
 # What the guest loads or may want: directories and files below kernel/ in the modules' tree.
-guest_modules='fs/overlayfs fs/fuse fs/squashfs fs/nls drivers/virtio drivers/block/virtio_blk.ko drivers/block/loop.ko
+guest_modules='fs/overlayfs fs/erofs fs/fuse fs/squashfs fs/nls drivers/virtio drivers/block/virtio_blk.ko drivers/block/loop.ko
 drivers/net/veth.ko drivers/net/dummy.ko drivers/net/tun.ko drivers/net/macvlan.ko drivers/net/ipvlan
 drivers/net/vxlan drivers/char/hw_random block net/bridge net/802 net/llc net/netfilter net/ipv4 net/ipv6 lib crypto'
 boot_modules='virtio_pci virtio_blk'
