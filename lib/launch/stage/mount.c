@@ -420,16 +420,17 @@ static int attach_images(struct stage *s, const struct plan_op *op)
     return n;
 }
 
-static void detach_images(struct stage *s, const struct plan_op *op)
+/* They lie on each other. The way to the lowest one leads to what lies on top, which is taken away first. */
+static void detach_images(struct stage *s, const struct plan_op *op, int n)
 {
-    const char *at = (const char *)s->plan + op->data, *end = lowers_end(s, op);
+    const char *at = (const char *)s->plan + op->data;
     char path[48];
 
-    for (; at < end; at += stage_strlen(at) + 1)
-        if (image_of(s, at) >= 0) {
-            fd_path(path, sizeof(path), image_of(s, at), "");
-            box_sys(umount2, path, MNT_DETACH_);
-        }
+    while (image_of(s, at) < 0)
+        at += stage_strlen(at) + 1;
+    fd_path(path, sizeof(path), image_of(s, at), "");
+    while (n-- > 0)
+        box_sys(umount2, path, MNT_DETACH_);
 }
 
 STAGE_OP(OVERLAY)
@@ -462,7 +463,7 @@ STAGE_OP(OVERLAY)
     int fd = (int)STAGE_TRY(s, fsmount, fs, FSMOUNT_CLOEXEC, op->num);
     box_sys(close, fs);
     if (attached)
-        detach_images(s, op);
+        detach_images(s, op, attached);
     return stage_set_slot(s, op->slot, fd);
 }
 
