@@ -31,6 +31,15 @@ int box_parse_size(const char *text, const char *what, uint64_t *out, box_error 
 /* Nanoseconds from a Go duration: "1m30s", "500ms", "1.5h", "10us", "0". Not negative. */
 int box_parse_duration(const char *text, const char *what, int64_t *out, box_error **err);
 
+/* Copies a text of which it is known that it fits; one that does not is cut, and never written past the end. */
+static inline void box_text_copy(char *to, size_t size, const char *from)
+{
+    size_t n = strnlen(from, size - 1);
+
+    memmove(to, from, n);
+    to[n] = '\0';
+}
+
 /* printf into a malloc'ed string; NULL when out of memory. */
 char *box_strf(const char *fmt, ...) BOX_PRINTF(1, 2);
 

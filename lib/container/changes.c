@@ -75,7 +75,7 @@ static int enter(struct walk *w, const char *name, box_error **err)
         return box_fail(err, BOX_ELIMIT, "a path in the container is too long");
     if (length)
         w->path[length] = '/';
-    strcpy(w->path + length + (length > 0), name);
+    box_text_copy(w->path + length + (length > 0), sizeof(w->path) - length - (length > 0), name);
     return (int)length;
 }
 

@@ -127,7 +127,7 @@ static int split(const char *path, char above[PATH_MAX], char name[BOX_RESOLVE_N
     if (strlen(last) >= BOX_RESOLVE_NAME || strlen(path) >= PATH_MAX)
         return box_fail(err, BOX_ELIMIT, "the name is too long: \"%s\"", path);
     snprintf(above, PATH_MAX, "%.*s", (int)(slash ? slash - path : 0), path);
-    strcpy(name, last);
+    box_text_copy(name, BOX_RESOLVE_NAME, last);
     return 0;
 }
 

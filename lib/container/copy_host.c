@@ -136,7 +136,7 @@ static int make_plan(const struct copy_name *source, bool source_is_dir, const c
     *plan = (struct plan){.contents = source->contents && dest_exists};
     if (dest_exists && dest_is_dir) {
         snprintf(plan->directory, sizeof(plan->directory), "%s", dest);
-        strcpy(plan->prefix, source->base);
+        box_text_copy(plan->prefix, sizeof(plan->prefix), source->base);
         return 0;
     }
     if (dest_exists && source_is_dir)
@@ -149,8 +149,8 @@ static int make_plan(const struct copy_name *source, bool source_is_dir, const c
         length--;
     snprintf(plan->directory, sizeof(plan->directory), "%.*s", (int)length, dest);
     if (length == 0)
-        strcpy(plan->directory, ".");
-    strcpy(plan->prefix, name.base);
+        box_text_copy(plan->directory, sizeof(plan->directory), ".");
+    box_text_copy(plan->prefix, sizeof(plan->prefix), name.base);
     return 0;
 }
 
@@ -226,7 +226,7 @@ static int open_host_source(const char *path, unsigned flags, struct copy_name *
         if (!real || strlen(last) >= sizeof(spot->name))
             return box_fail_sys(err, "realpath", path, "cannot follow %s", path);
         *spot = (struct copy_spot){.st = st};
-        strcpy(spot->name, last);
+        box_text_copy(spot->name, sizeof(spot->name), last);
         if (slash)
             slash[slash == real] = '\0';
         spot->dirfd = open(slash ? real : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);

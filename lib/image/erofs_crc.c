@@ -2,6 +2,7 @@
  * on the stack of the call: a library has no state of its own to keep it in, and a call is for a MiB or for one
  * block. */
 #include "image/erofs_format.h"
+#include "base/cpu.h"
 
 #include <stddef.h>
 #include <string.h>
@@ -42,7 +43,7 @@ __attribute__((target("sse4.2"))) static uint32_t by_instruction(uint32_t crc, c
 
 static int have_instruction(void)
 {
-    return __builtin_cpu_supports("sse4.2");
+    return box_cpu_level() >= 2;
 }
 #elif defined(__aarch64__)
 #include <sys/auxv.h>

@@ -45,7 +45,7 @@ int pack_walk_enter(struct pack_walk *w, const char *name, box_error **err)
         return box_fail(err, BOX_ELIMIT, "a path in the tree is longer than %zu bytes", sizeof(w->path) - 1);
     if (length)
         w->path[length] = '/';
-    strcpy(w->path + length + (length > 0), name);
+    box_text_copy(w->path + length + (length > 0), sizeof(w->path) - length - (length > 0), name);
     if (w->layer && strncmp(name, WHITEOUT_PREFIX, strlen(WHITEOUT_PREFIX)) == 0) {
         struct box_fail_info info = {.code = BOX_EUNSUPPORTED, .subject = w->path};
         return box_fail_with(err, &info, "\"%s\" would be a whiteout in a layer", w->path);

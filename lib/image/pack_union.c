@@ -14,7 +14,7 @@
 #include "base/cleanup.h"
 #include "base/strings.h"
 #include "image/image.h"
-#include "kernel/mount.h"
+#include "kernel/mount_image.h"
 #include "spec/layers.h"
 
 #define LINKS_MAX 40
@@ -42,29 +42,16 @@ int box_layer_fds_add(struct box_layer_fds *layers, int fd, box_error **err)
     return 0;
 }
 
-/* An EROFS image of a layer, mounted for us alone and attached nowhere: what is opened below keeps it alive. */
-static int open_image(const char *path, box_error **err)
-{
-    _cleanup_(box_mount) box_mount *mount = NULL;
-    int r = box_mount_new("erofs", path, "ro", 0, &mount, err);
-
-    if (r < 0)
-        return r;
-    int fd = openat(box_mount_fd(mount), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    return fd < 0 ? box_fail_sys(err, "open", path, "cannot open the layer %s", path) : fd;
-}
-
-/* The one way to the tree of a layer, whatever form it is kept in. */
+/* The one way to the tree of a layer, whatever form it is kept in: an image is mounted for us alone and attached nowhere,
+ * and what is opened below keeps it alive. The mount's own descriptor is O_PATH; reading needs another. */
 static int open_layer(const char *path, box_error **err)
 {
-    struct stat st;
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    _close_ int top = box_mount_image_or_directory(AT_FDCWD, path, err);
 
-    if (fd >= 0)
-        return fd;
-    if (errno == ENOTDIR && stat(path, &st) == 0 && S_ISREG(st.st_mode))
-        return open_image(path, err);
-    return box_fail_sys(err, "open", path, "cannot open the layer %s", path);
+    if (top < 0)
+        return top;
+    int fd = openat(top, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return fd < 0 ? box_fail_sys(err, "open", path, "cannot open the layer %s", path) : fd;
 }
 
 int box_layer_fds_open(char *const *paths, struct box_layer_fds *layers, box_error **err)
@@ -345,9 +332,9 @@ static int expand(struct resolving *s, const struct box_layers_found *found, con
     joined[n] = '\0';
     if (s->rest[0]) { /* a slash at the end would ask for a directory */
         joined[n] = '/';
-        strcpy(joined + n + 1, s->rest);
+        box_text_copy(joined + n + 1, sizeof(joined) - n - 1, s->rest);
     }
-    strcpy(s->rest, joined);
+    box_text_copy(s->rest, sizeof(s->rest), joined);
     drop_last(s->out);
     if (target[0] == '/')
         s->out[0] = '\0';
@@ -430,7 +417,7 @@ int box_union_resolve(const int *layers, size_t n, const char *path, bool last, 
     out[0] = '\0';
     if (strlen(path) >= PATH_MAX)
         return box_fail(err, BOX_ELIMIT, "the path is too long");
-    strcpy(s.rest, path);
+    box_text_copy(s.rest, sizeof(s.rest), path);
     while (r == 0 && s.rest[0])
         r = step(&s, last, st, err);
     if (r < 0)

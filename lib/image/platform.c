@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/strings.h"
+#include "base/cpu.h"
 
 #define LETTERS "abcdefghijklmnopqrstuvwxyz0123456789_.-"
 
@@ -63,14 +64,14 @@ static void spell(struct box_platform *p)
     for (size_t i = 0; i < BOX_ARRAY(names); i++) {
         if (strcmp(p->architecture, names[i].other) != 0)
             continue;
-        strcpy(p->architecture, names[i].usual);
+        box_text_copy(p->architecture, sizeof(p->architecture), names[i].usual);
         if (names[i].variant && !p->variant[0])
-            strcpy(p->variant, names[i].variant);
+            box_text_copy(p->variant, sizeof(p->variant), names[i].variant);
         break;
     }
     spell_variant(p->variant);
     if (strcmp(p->architecture, "arm") == 0 && !p->variant[0])
-        strcpy(p->variant, "v7");
+        box_text_copy(p->variant, sizeof(p->variant), "v7");
     for (size_t i = 0; i < BOX_ARRAY(said_by_nothing); i++)
         if (strcmp(p->architecture, said_by_nothing[i].architecture) == 0 &&
             strcmp(p->variant, said_by_nothing[i].variant) == 0)
@@ -169,16 +170,12 @@ unsigned box_platform_fit(const struct box_platform *has, const struct box_platf
 static const char *best_variant(void)
 {
 #if defined(__x86_64__)
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512cd") &&
-        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
-        return "v4";
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2") &&
-        __builtin_cpu_supports("fma"))
-        return "v3";
-    if (__builtin_cpu_supports("sse4.2") && __builtin_cpu_supports("popcnt") && __builtin_cpu_supports("ssse3"))
-        return "v2";
-#endif
+    static const char *const names[] = {"", "", "v2", "v3", "v4"};
+
+    return names[box_cpu_level()];
+#else
     return "";
+#endif
 }
 
 void box_platform_host_best(struct box_platform *p)

@@ -1,6 +1,5 @@
 /* Logins: which one is used for a registry, and keeping them where Docker's client does. */
 #include <fcntl.h>
-#include <libgen.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -102,12 +101,12 @@ static int keeping_begin(struct keeping *k, const char *path, box_error **err)
     k->path = realpath(given, NULL);
     if (!k->path && !(k->path = strdup(given)))
         return box_fail_nomem(err);
-    copy = strdup(k->path);
     const char *slash = strrchr(k->path, '/');
+    copy = slash ? strndup(k->path, (size_t)(slash - k->path) + 1) : strdup(".");
     k->name = strdup(slash ? slash + 1 : k->path);
     if (!copy || !k->name)
         return box_fail_nomem(err);
-    k->dirfd = box_dir_open(AT_FDCWD, dirname(copy), 0700, err);
+    k->dirfd = box_dir_open(AT_FDCWD, copy, 0700, err);
     if (k->dirfd < 0)
         return k->dirfd;
     k->lockfd = box_lock_take(k->dirfd, LOCK_NAME, BOX_LOCK_EXCLUSIVE, box_deadline_in_ms(LOCK_WAIT_MS), err);

@@ -38,7 +38,7 @@ UNPACK_TEST(unpack, set_uid_set_gid_and_sticky_bits_are_kept)
         cr_assert_eq(stat_of("sgdir/in").st_gid, 9u);
 }
 
-Test(unpack, what_is_roots_stays_so_in_a_directory_that_gives_its_group_on)
+UNPACK_TEST(unpack, what_is_roots_stays_so_in_a_directory_that_gives_its_group_on)
 {
     if (!is_root())
         cr_skip_test("owners are kept for root alone");
