@@ -88,12 +88,12 @@ static void pass_signals(int signals, pid_t pid, int master)
     while (read(signals, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
         if (info.ssi_signo == SIGWINCH && master >= 0)
             copy_size(master);
-        else if (info.ssi_signo != SIGCHLD && info.ssi_signo != SIGWINCH)
+        else if (pid > 0 && info.ssi_signo != SIGCHLD && info.ssi_signo != SIGWINCH)
             kill(pid, (int)info.ssi_signo);
     }
 }
 
-static int wait_for(pid_t pid)
+int reap(pid_t pid)
 {
     int status = 0;
 
@@ -103,7 +103,7 @@ static int wait_for(pid_t pid)
     return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
-int follow(pid_t pid, int pidfd, int master)
+void attend(pid_t pid, int pidfd, int master)
 {
     struct termios before, raw;
     bool restore = false, input = master >= 0;
@@ -137,5 +137,4 @@ int follow(pid_t pid, int pidfd, int master)
     if (restore)
         tcsetattr(STDIN_FILENO, TCSANOW, &before);
     close(signals);
-    return wait_for(pid);
 }

@@ -65,8 +65,9 @@ int verb_spec(int argc, char **argv);
 int open_console(char **path);
 int accept_console(int console);
 void close_console(int console, char *path);
-/* Follows a child of this program to its end: signals are passed on to it, and the terminal, if there is one, is copied.
- * Returns its exit code. */
-int follow(pid_t pid, int pidfd, int master);
+/* Stays with a process until its end: signals are passed on to it, and the terminal, if there is one, is copied. */
+void attend(pid_t pid, int pidfd, int master);
+/* The exit code of a child of this program that has ended. */
+int reap(pid_t pid);
 
 #endif

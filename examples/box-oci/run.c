@@ -106,7 +106,8 @@ static int stay(const char *id, const struct create *c, int master)
     if (box_oci_get_info(containers(), id, &info, &err) < 0)
         return fail(err);
     /* One that has ended already has no pid in its state any more; it is still ours to wait for. */
-    code = follow(info.pid ? info.pid : -1, pidfd, master);
+    attend(info.pid, pidfd, master);
+    code = reap(info.pid ? info.pid : -1);
     box_oci_info_clear(&info);
     if (!c->keep && box_oci_delete(containers(), id, true, &err) < 0)
         fail(err);
@@ -235,8 +236,9 @@ int verb_exec(int argc, char **argv)
         box_process_free(process);
         return 0;
     }
-    int code = follow(box_process_pid(process), box_process_pidfd(process), x.console ? -1 : box_process_take_pty_fd(process));
-    box_process_detach(process); /* reaped by follow() */
+    attend(box_process_pid(process), box_process_pidfd(process), x.console ? -1 : box_process_take_pty_fd(process));
+    r = box_process_wait(process, -1, &err);
+    int code = r < 0 ? (fail(err), 255) : box_process_ending(process)->code;
     box_process_free(process);
-    return code;
+    return code < 0 ? 255 : code;
 }

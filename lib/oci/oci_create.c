@@ -192,7 +192,7 @@ static int start_held(struct oci_container *c, const box_stdio *io, const box_oc
         return box_fail_sys(err, "openat", OCI_FIFO, "hold the process");
     plan_options.hold = true;
     plan_options.no_pivot = options->no_pivot;
-    plan_options.no_program = !c->spec->has_process;
+    plan_options.no_program = strcmp(c->spec->process.args[0], NO_PROGRAM) == 0;
     int r = box_plan_new_with(c->spec, &plan_options, &plan, err);
     if (r < 0)
         return r;

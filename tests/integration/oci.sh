@@ -1,0 +1,150 @@
+#!/bin/sh
+# box-oci as an engine calls it: the life of a container in steps, exec, limits, hooks, bad input, kills.
+. "$BOX_SRC/tests/lib/tap.sh"
+. "$BOX_SRC/tests/lib/fixture.sh"
+
+oci=$BOX_BUILD/examples/box-oci/box-oci
+[ -x "$oci" ] || skip_all "box-oci is not built"
+[ "$(id -u)" = 0 ] || skip_all "needs root"
+command -v python3 >/dev/null || skip_all "python3 is not installed"
+bundle=$BOX_TMP/bundle root=$BOX_TMP/state
+mkdir -p "$bundle" && fixture_rootfs "$bundle/rootfs" || skip_all "no static busybox to make a root of"
+o() { "$oci" --root "$root" --log "$BOX_TMP/log" --log-format json "$@"; }
+
+clear_all() { for id in $(o list -q); do o delete -f "$id"; done; }
+trap clear_all EXIT
+
+# config [PYTHON STATEMENT about d]: the usual document, changed.
+config() {
+    rm -f "$bundle/config.json"
+    (cd "$bundle" && "$oci" spec) || return 1
+    python3 - "$bundle/config.json" "$BOX_TMP" "${1:-pass}" <<'PY'
+import json, sys
+path, tmp, change = sys.argv[1:]
+d = json.load(open(path))
+d["process"]["terminal"] = False
+d["process"]["args"] = ["sleep", "1000"]
+exec(change)
+json.dump(d, open(path, "w"))
+PY
+}
+args() { config "d['process']['args'] = $1"; }
+state() { o state "$1" | python3 -c 'import json,sys; print(json.load(sys.stdin)["status"])'; }
+eventually_state() { # ID STATE
+    for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+        [ "$(state "$1")" = "$2" ] && return 0
+        sleep 0.1
+    done
+    return 1
+}
+
+# ---- a life, step by step
+args '["sh", "-c", "echo started >/out; exec sleep 1000"]'
+config "d['process']['args'] = ['sh', '-c', 'echo started >/tmp/out; exec sleep 1000']; d['root']['readonly'] = False"
+ok "create" o create -b "$bundle" --pid-file "$BOX_TMP/pid" one
+is "is created" "$(state one)" created
+is "the program has not begun" "$(ls "$bundle/rootfs/tmp" 2>/dev/null)" ""
+is "the pid file has its process" "$(cat "$BOX_TMP/pid")" "$(o state one | python3 -c 'import json,sys; print(json.load(sys.stdin)["pid"])')"
+not_ok "a second one of that id" o create -b "$bundle" one
+like "is refused" "$ERR" 'exists: one'
+ok "start" o start one
+ok "runs" eventually_state one running
+not_ok "start twice" o start one
+like "is refused" "$ERR" 'not created'
+not_ok "delete while running" o delete one
+like "is refused" "$ERR" 'not stopped'
+is "list" "$(o list -q)" one
+like "list as a table" "$(o list)" '^ID +PID +STATUS +BUNDLE'
+like "ps" "$(o ps -f json one)" '^\[[0-9,]+\]$'
+status_is "exec ends as its program did" 7 o exec one sh -c 'exit 7'
+is "exec has the container's root" "$(o exec one cat /tmp/out)" started
+is "exec by a process document" "$(printf '{"args": ["sh", "-c", "echo $A; pwd"], "cwd": "/tmp", "env": ["A=b", "PATH=/bin"], "user": {"uid": 5, "gid": 5}}' >"$BOX_TMP/p.json"; o exec -p "$BOX_TMP/p.json" one | tr '\n' ' ')" "b /tmp "
+ok "exec that stays behind" o exec -d --pid-file "$BOX_TMP/pid2" one sleep 500
+like "has a pid file" "$(cat "$BOX_TMP/pid2")" '^[0-9]+$'
+status_is "exec of what is not there" 255 o exec one nothing-like-it
+like "is told as engines know it" "$ERR" 'executable file not found in \$PATH'
+ok "pause" o pause one
+is "is paused" "$(state one)" paused
+status_is "exec in a paused one" 255 o exec one true
+ok "resume" o resume one
+is "runs again" "$(state one)" running
+ok "update" o update --pids-limit 50 --memory 64m one
+like "events --stats" "$(o events --stats one)" '"type":"stats","id":"one".*"limit":67108864.*"pids":\{"current":[0-9]+,"limit":50'
+printf '{"pids": {"limit": 40}}' >"$BOX_TMP/r.json"
+ok "update by a document" o update -r "$BOX_TMP/r.json" one
+like "counts" "$(o events --stats one)" '"limit":40\}'
+ok "kill" o kill one KILL
+ok "is stopped" eventually_state one stopped
+not_ok "kill of a stopped one" o kill one KILL
+ok "delete" o delete one
+not_ok "state of a deleted one" o state one
+like "says so" "$ERR" 'does not exist: one'
+ok "delete -f of nothing" o delete -f one
+is "nothing is left" "$(ls -A "$root")" ""
+
+# ---- run
+args '["sh", "-c", "cat; exit 3"]'
+is "run passes input on" "$(echo through | o run -b "$bundle" r1)" through
+status_is "run ends as its program did" 3 o run -b "$bundle" r1
+is "and leaves nothing" "$(ls -A "$root")" ""
+ok "run -d" o run -d -b "$bundle" r2
+ok "delete -f" o delete -f r2
+args '["sh", "-c", "test -e /proc/self/fd/4 && cat <&3"]'
+is "descriptors are handed over" "$(echo three | sh -c '"$@" 3<&0 4</dev/null </dev/null' - "$oci" --root "$root" run -b "$bundle" --preserve-fds 2 r3)" three
+args '["sh", "-c", "echo $LISTEN_FDS $LISTEN_PID"]'
+is "and sockets to listen on" "$(LISTEN_FDS=1 sh -c '"$@" 3</dev/null' - "$oci" --root "$root" run -b "$bundle" r4)" "1 1"
+
+# ---- hooks
+hook() { echo "{'path': '/bin/sh', 'args': ['sh', '-c', 'cat >>$BOX_TMP/hooks; echo \" $1\" >>$BOX_TMP/hooks']}"; }
+config "d['process']['args'] = ['true']; d['hooks'] = {k: [$(hook X | sed "s/X/' + k + '/")] for k in ['prestart', 'createRuntime', 'poststart', 'poststop']}"
+rm -f "$BOX_TMP/hooks"
+ok "hooks" o run -b "$bundle" h1
+is "run in their order" "$(sed 's/.*} //' "$BOX_TMP/hooks" | tr '\n' ' ')" "prestart createRuntime poststart poststop "
+like "with the state on their input" "$(cat "$BOX_TMP/hooks")" '"id":"h1","status":"creating"'
+config "d['hooks'] = {'createRuntime': [{'path': '/bin/false'}], 'poststop': [{'path': '/bin/sh', 'args': ['sh', '-c', 'echo after >$BOX_TMP/after']}]}"
+not_ok "a hook that fails ends the creation" o create -b "$bundle" h2
+like "and is named" "$ERR" 'hooks.createRuntime\[0\]'
+is "hooks for the end run" "$(cat "$BOX_TMP/after")" after
+config "d['hooks'] = {'createRuntime': [{'path': '/bin/sleep', 'args': ['sleep', '100'], 'timeout': 1}]}"
+not_ok "so does one that hangs" o create -b "$bundle" h3
+is "and nothing is left" "$(ls -A "$root")" ""
+
+# ---- bad input
+not_ok "an id with a slash" o create -b "$bundle" a/b
+like "is refused" "$ERR" 'invalid container ID'
+not_ok "a bundle without a document" o create -b "$BOX_TMP" bad
+like "is named" "$ERR" 'config.json'
+echo '{' >"$bundle/config.json"
+not_ok "JSON that is none" o create -b "$bundle" bad
+config "d['ociVersion'] = '2.0.0'"
+not_ok "another version" o create -b "$bundle" bad
+like "is named" "$ERR" '2\.0\.0'
+args '["/no/such/program"]'
+not_ok "a program that is not there" o create -b "$bundle" bad
+like "is told by create" "$ERR" '/no/such/program'
+config "d['process']['terminal'] = True"
+not_ok "a terminal without a socket" o create -b "$bundle" bad
+like "is refused" "$ERR" 'console socket'
+not_ok "a console socket that is none" o create -b "$bundle" --console-socket "$bundle/config.json" bad
+like "is named" "$ERR" 'no socket'
+not_ok "an unknown flag" o create --colour red bad
+not_ok "systemd where it is not supported" "$oci" --root "$root" --systemd-cgroup create -b "$bundle" bad
+is "nothing is left of any" "$(ls -A "$root")" ""
+ok "the log is JSON, one line an error" python3 -c 'import json,sys; [json.loads(l)["msg"] for l in open(sys.argv[1])]' "$BOX_TMP/log"
+config 'del d["process"]'
+ok "without a process it can be created" o create -b "$bundle" p1
+not_ok "and not started" o start p1
+ok "and deleted" o delete -f p1
+
+# ---- kills
+config
+for i in 1 2 3 4 5 6; do
+    "$oci" --root "$root" create -b "$bundle" "k$i" >/dev/null 2>&1 &
+    sleep "0.00$((i * 2))"
+    kill -9 $! 2>/dev/null
+    wait $! 2>/dev/null
+    o delete -f "k$i" 2>/dev/null
+done
+is "a killed create leaves nothing that delete does not take" "$(o list -q)" ""
+ok "features is JSON" sh -c '"$1" features | python3 -m json.tool >/dev/null' - "$oci"
+done_testing
