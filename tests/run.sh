@@ -123,9 +123,9 @@ one() { # NAME COMMAND...
 }
 
 sanitizer_env() {
-    ASAN_OPTIONS=detect_leaks=1:abort_on_error=0:exitcode=99:detect_stack_use_after_return=1
-    UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1:exitcode=99
-    TSAN_OPTIONS=halt_on_error=1:exitcode=99:second_deadlock_stack=1
+    ASAN_OPTIONS=detect_leaks=1:abort_on_error=0:exitcode=199:detect_stack_use_after_return=1
+    UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1:exitcode=199
+    TSAN_OPTIONS=halt_on_error=1:exitcode=199:second_deadlock_stack=1
     export ASAN_OPTIONS UBSAN_OPTIONS TSAN_OPTIONS
 }
 

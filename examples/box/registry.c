@@ -336,10 +336,10 @@ box_image *image_for_run(const char *name, const char *policy, const char *platf
     if (!always && box_image_open(store(), name, &image, &err) == 0)
         return image;
     if (!always && (box_error_code(err) != BOX_ENOTFOUND || never)) {
-        if (box_error_code(err) == BOX_ENOTFOUND)
-            fail_text("No such image: %s.", name);
-        else
-            fail(err);
+        if (box_error_code(err) != BOX_ENOTFOUND)
+            return fail(err), NULL;
+        fail_text("No such image: %s.", name);
+        box_error_free(err);
         return NULL;
     }
     if (err) {

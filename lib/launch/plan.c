@@ -187,7 +187,7 @@ static int add_join(struct builder *b, box_error **err)
     uint32_t flags = b->options->join;
 
     b->plan->forks = true;
-    b->plan->waits = flags & CLONE_NEWPID;
+    b->plan->waits = (flags & CLONE_NEWPID) && !b->options->no_waiter;
     builder_add(b, NEW_OP(SETSID, .num = !b->spec->process.terminal));
     int r = plan_add_affinity(b, b->spec->process.cpus_initial, "initial", err);
     if (r < 0)

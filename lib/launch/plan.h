@@ -70,6 +70,7 @@ struct plan_options {
     int root_fd;          /* the root whose passwd and group files count (exec); -1: the spec's own root */
     bool keep_upper;      /* the writable layer outlives this run: what the payload syncs is synced */
     bool hold;            /* wait on the hold descriptor before the payload is executed */
+    bool no_waiter;       /* join: the process is a child of the caller's, or of whoever adopts the caller's */
     bool no_program;      /* held for ever: there is none to look for */
     bool no_pivot;        /* the old root stays below the new one, for a root that cannot be pivoted (ramfs) */
     bool cgroup;          /* a cgroup will be given at the start */

@@ -380,6 +380,22 @@ static int add_bound_instead(struct builder *b, const struct spec_mount *m, cons
     return add_bind(b, &bound, &options, PLAN_NO_SLOT, err);
 }
 
+/* Without a cgroup namespace of its own the process still sees its own cgroups there, as runtimes show them, and not the
+ * host's: what is mounted in a namespace keeps that namespace's view, so one is entered for the mount and left again. */
+static int add_own_cgroups(struct builder *b, const struct spec_mount *m, const struct box_mount_options *o, box_error **err)
+{
+    int host = open("/proc/self/ns/cgroup", O_RDONLY | O_CLOEXEC);
+
+    if (host < 0)
+        return box_fail_sys(err, "open", "/proc/self/ns/cgroup", "mount %s", m->destination);
+    int slot = builder_hold(b, host);
+    uint32_t name = builder_string(b, "cgroup");
+    builder_add(b, NEW_OP(UNSHARE, .num = CLONE_NEWCGROUP, .str = name));
+    int r = plan_add_cgroup_view(b, o->attr_set | o->rec_attr_set, builder_slot(b), builder_string(b, m->destination), optional(m), err);
+    builder_add(b, NEW_OP(SETNS, .slot = slot, .num = CLONE_NEWCGROUP, .str = name));
+    return r;
+}
+
 /* A mount that is there already, from an entry before or from the root itself: attributes, propagation, and with
  * "remount" the options of the file system. */
 static int add_change(struct builder *b, const struct spec_mount *m, const struct box_mount_options *o, box_error **err)
@@ -436,6 +452,8 @@ static int add_mount(struct builder *b, const struct spec_mount *m, int prepared
     if (strcmp(type, "mqueue") == 0 && b->new_user && !plan_new_namespace(b->spec, SPEC_NS_IPC))
         return add_bound_instead(b, m, &o, "/dev/mqueue", err);
     if (strcmp(type, "cgroup") == 0 || strcmp(type, "cgroup2") == 0) {
+        if (!b->spec->namespaces[SPEC_NS_CGROUP].present && b->privileged && !b->new_user)
+            return add_own_cgroups(b, m, &o, err);
         if (!plan_new_namespace(b->spec, SPEC_NS_CGROUP))
             return add_bound_instead(b, m, &o, "/sys/fs/cgroup", err);
         return plan_add_cgroup_view(b, o.attr_set | o.rec_attr_set, builder_slot(b), builder_string(b, m->destination), optional(m), err);

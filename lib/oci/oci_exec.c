@@ -52,6 +52,7 @@ static int launch(struct oci_container *c, const box_spec *process, const box_st
     copy.init = false;
     plan_options.root_fd = root;
     plan_options.join = namespaces_of(c->spec);
+    plan_options.no_waiter = true; /* an engine's shim adopts it and waits for it */
     int r = box_plan_new_with(&copy, &plan_options, &plan, err);
     if (r < 0)
         return r;
