@@ -297,12 +297,14 @@ static void show_damage(const char *what, const char *why, void *data)
 
 static int check(int argc, char **argv)
 {
-    const struct flag flags[] = {{0}};
+    bool repair = false;
+    const struct flag flags[] = {{0, "repair", FLAG_BOOL, &repair, "Mend what can be mended, take away what cannot"}, {0}};
     box_error *err = NULL;
 
     if (read_flags(argc, argv, flags, true, "system check [OPTIONS]") < 0 || !store())
         return EXIT_BOX;
-    return box_store_verify(store(), show_damage, NULL, &err) < 0 ? (fail(err), 1) : 0;
+    int r = repair ? box_store_repair(store(), show_damage, NULL, &err) : box_store_verify(store(), show_damage, NULL, &err);
+    return r < 0 ? (fail(err), 1) : 0;
 }
 
 /* What box_store_get() and box_store_set() have: one setting is shown, or changed. */
@@ -344,7 +346,7 @@ int verb_system(int argc, char **argv)
     fprintf(argc > 1 && strcmp(argv[1], "--help") == 0 ? stdout : stderr,
             "Usage: box system COMMAND\n\n  df      What images and containers take on disk\n"
             "  prune   Remove stopped containers and images of no use\n"
-            "  check   Look for damage in the store\n"
+            "  check   Look for damage in the store, and repair it\n"
             "  setting Show or change how the store works: layers = auto | tree | erofs\n");
     return argc > 1 && strcmp(argv[1], "--help") == 0 ? 0 : 1;
 }

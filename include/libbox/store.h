@@ -103,6 +103,13 @@ typedef void box_store_damage_fn(const char *what, const char *why, void *data);
  * be NULL) was called for each thing found, when something is wrong. */
 BOX_API int box_store_verify(box_store *store, box_store_damage_fn *report, void *data, box_error **err);
 
+/* Mends what box_store_verify() finds: damaged layers are unpacked again from the blobs that are kept, damaged
+ * blobs go, and an image that cannot be made whole is taken out of the store, as are layers that nothing needs.
+ * What a container uses is left and told of. `report` (may be NULL) is called for each thing found and for
+ * what was done about it. BOX_ECORRUPT when something is left. Images that are pulled or loaded again
+ * afterwards are whole. */
+BOX_API int box_store_repair(box_store *store, box_store_damage_fn *report, void *data, box_error **err);
+
 #ifdef __cplusplus
 }
 #endif

@@ -32,5 +32,16 @@ layer=$(find "$BOX_TMP/root/layers" -path '*/diff/bin/busybox')
 rm "$layer"
 not_ok "and notices a file that is gone" box system check
 like "whose layer it names" "$OUT" '^layers/[0-9a-f]+.*: '
+not_ok "what a container uses is not mended under it" box system check --repair
+like "and that is said" "$OUT" 'a container uses it'
+box rm -f lives >/dev/null
+ok "repair unpacks the layer again" box system check --repair
+like "and says so" "$OUT" 'unpacked again from its blob'
+is "the file is back" "$(box run --rm busybox echo back)" back
+layer=$(find "$BOX_TMP/root/layers" -path '*/diff/bin/busybox') && rm "$layer" && find "$BOX_TMP/root/blobs/sha256" -size +100k -delete
+ok "without the blob the image goes" box system check --repair
+like "which is said" "$OUT" 'pull or load it again'
+is "and it is gone" "$(box images -q)" ""
+ok "and the store is whole" box system check
 not_ok "system alone is not a command" box system
 done_testing
