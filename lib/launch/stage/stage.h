@@ -62,6 +62,10 @@ int stage_new_fs(struct stage *s, const char *type, const char *source, const ch
                  uint64_t attrs);
 int stage_setattr(struct stage *s, int fd, const char *path, unsigned flags, uint64_t set, uint64_t clear,
                   uint64_t propagation, int userns);
+/* What the kernel has to say about a file system that could not be configured (fsopen(2)) becomes the subject. */
+void stage_read_log(struct stage *s, int fs);
+/* "/proc/self/fd/N" and what follows below it. */
+void stage_fd_path(char *buffer, size_t size, int fd, const char *below);
 
 /* supervise.c: none returns */
 void stage_run_init(struct stage *s, int child) __attribute__((noreturn));
