@@ -251,7 +251,7 @@ static int find_live(int rootfd, const char *path, bool follow, struct copy_spot
 
     if (strlen(path) >= sizeof(at))
         return box_fail(err, BOX_ELIMIT, "the path is too long");
-    strcpy(at, path);
+    box_text_copy(at, sizeof(at), path);
     for (unsigned links = 0; links <= LINKS_MAX; links++) {
         int r = look(rootfd, at, spot, err);
         if (r < 0 || !follow || !S_ISLNK(spot->st.st_mode))

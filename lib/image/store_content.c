@@ -71,14 +71,13 @@ int box_store_publish_blob(struct box_store_work *work, const struct box_digest 
 int box_layer_chain(const struct box_digest *parent, const struct box_digest *diff_id,
                     struct box_digest *chain, box_error **err)
 {
-    char text[2 * BOX_DIGEST_TEXT + 1], diff[BOX_DIGEST_TEXT];
+    char text[2 * BOX_DIGEST_TEXT + 1], above[BOX_DIGEST_TEXT], diff[BOX_DIGEST_TEXT];
 
     if (!parent->algorithm) {
         *chain = *diff_id;
         return 0;
     }
-    box_digest_format(parent, text);
-    strcat(strcat(text, " "), box_digest_format(diff_id, diff));
+    snprintf(text, sizeof(text), "%s %s", box_digest_format(parent, above), box_digest_format(diff_id, diff));
     return box_digest_data(BOX_SHA256, text, strlen(text), chain, err);
 }
 
@@ -205,8 +204,9 @@ int box_store_find_layer(const box_store *store, const struct box_layer_id *id, 
 
 static void lock_name(const struct box_digest *diff_id, char out[BOX_DIGEST_TEXT + sizeof(LOCK_SUFFIX)])
 {
-    box_digest_hex(diff_id, out);
-    strcat(out, LOCK_SUFFIX);
+    char hex[BOX_DIGEST_TEXT];
+
+    snprintf(out, BOX_DIGEST_TEXT + sizeof(LOCK_SUFFIX), "%s" LOCK_SUFFIX, box_digest_hex(diff_id, hex));
 }
 
 int box_store_lock_layer(const box_store *store, const struct box_digest *diff_id,

@@ -357,6 +357,27 @@ STAGE_OP(LANDLOCK_RESTRICT)
     return 0;
 }
 
+/* As execvp(3): the program in the next directory of PATH. An empty component would be the working directory: never. */
+static int next_candidate(const char **path, const char *program, char *buffer, size_t size)
+{
+    while (**path) {
+        size_t n = 0;
+        while (**path && **path != ':' && n < size - 2)
+            buffer[n++] = *(*path)++;
+        while (**path && **path != ':')
+            ++*path;
+        if (**path)
+            ++*path;
+        if (!n)
+            continue;
+        buffer[n++] = '/';
+        buffer[n] = 0;
+        stage_append(buffer, size, program);
+        return 1;
+    }
+    return 0;
+}
+
 /* A filter that is in force already need not let these calls through: then only the exec can tell. */
 static int or_unknown(long r)
 {
@@ -386,19 +407,7 @@ STAGE_OP(FIND_PROGRAM)
     for (const char *p = program; *p; p++)
         if (*p == '/')
             return can_run(program);
-    while (*path) {
-        size_t n = 0;
-        while (*path && *path != ':' && n < sizeof(buffer) - 2)
-            buffer[n++] = *path++;
-        while (*path && *path != ':')
-            path++;
-        if (*path)
-            path++;
-        if (!n)
-            continue;
-        buffer[n++] = '/';
-        buffer[n] = 0;
-        stage_append(buffer, sizeof(buffer), program);
+    while (next_candidate(&path, program, buffer, sizeof(buffer))) {
         int r = can_run(buffer);
         if (r == 0)
             return 0;
@@ -466,25 +475,13 @@ int stage_vector(struct stage *s, uint32_t offset, uint32_t n, const char **few,
     return 0;
 }
 
-/* As execvp(3): the directories of PATH in order; a file that may not be run is remembered, the search goes on. */
+/* A file that may not be run is remembered, and the search goes on. */
 static int search(struct stage *s, const char *path, const char *program, const char **args, const char **env)
 {
     static char buffer[4096];
     int result = -ENOENT;
 
-    while (*path) {
-        size_t n = 0;
-        while (*path && *path != ':' && n < sizeof(buffer) - 2)
-            buffer[n++] = *path++;
-        while (*path && *path != ':')
-            path++;
-        if (*path)
-            path++;
-        if (!n)
-            continue; /* an empty component would be the working directory: never */
-        buffer[n++] = '/';
-        buffer[n] = 0;
-        stage_append(buffer, sizeof(buffer), program);
+    while (next_candidate(&path, program, buffer, sizeof(buffer))) {
         long r = box_sys(execve, buffer, args, env);
         if (r != -ENOENT && r != -ENOTDIR)
             result = (int)r;
