@@ -98,12 +98,13 @@ static int read_bundle(struct oci_container *c, const box_oci_options *options, 
 
 static int fill_directory(struct oci_container *c, int dir, box_error **err)
 {
-    char path[64];
+    _free_ char *text = NULL;
 
     if (mkfifoat(dir, OCI_FIFO, 0600) < 0)
         return box_fail_sys(err, "mkfifoat", c->id, "make the container");
-    snprintf(path, sizeof(path), "/proc/self/fd/%d/config.json", dir);
-    int r = box_spec_save(c->spec, path, err);
+    int r = box_spec_format(c->spec, &text, err);
+    if (r >= 0) /* what runs ends with the machine's uptime, and so does what is known of it: nothing is synced */
+        r = box_file_replace(dir, "config.json", text, strlen(text), 0600, BOX_FILE_NO_SYNC, err);
     return r < 0 ? r : oci_save_state(c, dir, err);
 }
 
