@@ -188,20 +188,21 @@ static int add_join(struct builder *b, box_error **err)
 
     b->plan->forks = true;
     b->plan->waits = (flags & CLONE_NEWPID) && !b->options->no_waiter;
+    b->plan->clone_into = !b->plan->waits;
     builder_add(b, NEW_OP(SETSID, .num = !b->spec->process.terminal));
     int r = plan_add_affinity(b, b->spec->process.cpus_initial, "initial", err);
     if (r < 0)
         return r;
-    if (b->plan->waits) /* the waiter stays outside of all that is joined */
-        builder_add(b, NEW_OP(FORK, .flags = FORK_PARENT_WAITS));
+    /* The cgroup comes first: from inside another cgroup namespace the way into it begins at a group that is not to be
+     * seen there, and is refused. The waiter stays outside of all that is joined. */
+    if (b->plan->waits)
+        builder_add(b, NEW_OP(FORK, .flags = FORK_PARENT_WAITS | FORK_INTO_CGROUP));
+    builder_add(b, NEW_OP(CGROUP, .applied = APPLIES(CGROUP)));
     builder_add(b, NEW_OP(NONDUMPABLE));
     builder_add(b, NEW_OP(SETNS, .slot = SLOT_JOIN, .num = flags, .applied = APPLIES(NAMESPACES)));
     if (b->options->join_user)
         builder_add(b, NEW_OP(VERIFY_USER, .slot = SLOT_JOIN_USER, .str = builder_string(b, b->options->join_user)));
-    /* This process stays out of the cgroup: killed with it between the fork and the word of it, it would leave a child
-     * that nobody knows, and that the container's end then waits for. */
-    builder_add(b, NEW_OP(FORK, .flags = FORK_INTO_CGROUP | FORK_PARENT_EXITS));
-    builder_add(b, NEW_OP(CGROUP, .applied = APPLIES(CGROUP)));
+    builder_add(b, NEW_OP(FORK, .flags = FORK_PARENT_EXITS));
     builder_add(b, NEW_OP(SETSID, .num = !b->spec->process.terminal));
     if (flags & CLONE_NEWUSER)
         builder_add(b, NEW_OP(BECOME_ROOT));
