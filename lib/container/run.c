@@ -22,14 +22,15 @@ static int make_cgroup(box_container *c, struct box_cgroup **cgroup, box_error *
     if (r < 0)
         return r;
     bool root = geteuid() == 0, lenient = c->spec->may_miss & SPEC_LAYER_CGROUP;
-    unsigned needed = limits ? box_limits_controllers(limits) & ~(unsigned)BOX_CONTROLLER_DEVICES : 0;
+    unsigned needed = limits ? box_limits_controllers(limits) & ~(unsigned)(BOX_CONTROLLER_DEVICES | BOX_CONTROLLER_UNIFIED) : 0;
     _free_ char *path = root ? box_strf("/libbox/%s", c->id) : NULL;
     _cleanup_(box_error) box_error *own = NULL;
 
     if (root && !path)
         return box_fail_nomem(err);
     const char *where = c->spec->cgroups_path ? c->spec->cgroups_path : path;
-    *cgroup = box_cgroup_create(NULL, where, 0, limits, lenient || !root ? BOX_CGROUP_LENIENT : 0, &own);
+    *cgroup = box_cgroup_create(NULL, where, 0, limits,
+                                lenient || (!root && !needed) ? BOX_CGROUP_LENIENT : 0, &own);
     if (*cgroup || lenient || (!root && !needed))
         return 0;
     int code = box_error_code(own);

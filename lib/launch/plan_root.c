@@ -366,8 +366,8 @@ static int add_new_fs(struct builder *b, const struct spec_mount *m, const struc
     return 0;
 }
 
-/* /sys of a user namespace that shares the host's network may only be bound, as may /sys/fs/cgroup without a cgroup
- * namespace of its own. */
+/* /sys of a user namespace that shares the host's network may only be bound, as may /proc with the host's processes, and
+ * /sys/fs/cgroup without a cgroup namespace of its own. */
 static int add_bound_instead(struct builder *b, const struct spec_mount *m, const struct box_mount_options *o,
                              const char *source, box_error **err)
 {
@@ -447,6 +447,8 @@ static int add_mount(struct builder *b, const struct spec_mount *m, int prepared
         return add_change(b, m, &o, err);
     if (is_bind(m, &o))
         return add_bind(b, m, &o, prepared, err);
+    if (strcmp(type, "proc") == 0 && b->new_user && !b->spec->namespaces[SPEC_NS_PID].present)
+        return add_bound_instead(b, m, &o, "/proc", err);
     if (strcmp(type, "sysfs") == 0 && b->new_user && !plan_new_namespace(b->spec, SPEC_NS_NETWORK))
         return add_bound_instead(b, m, &o, "/sys", err);
     if (strcmp(type, "mqueue") == 0 && b->new_user && !plan_new_namespace(b->spec, SPEC_NS_IPC))

@@ -210,9 +210,9 @@ static int enter_cgroup(struct start *s, box_error **err)
     struct box_cgroup *cgroup = s->options->cgroup;
     bool lenient = plan->may_miss & SPEC_LAYER_CGROUP;
 
-    if (!cgroup && (plan->limits || plan->cgroup_path)) {
-        _cleanup_(box_cgroup_host) box_cgroup_host *host =
-            plan->cgroup_host ? cgroup_host_again(plan->cgroup_host, err) : box_cgroup_host_new(err);
+    /* Without a host in the plan the cgroup is the caller's affair, who may have none. */
+    if (!cgroup && plan->cgroup_host) {
+        _cleanup_(box_cgroup_host) box_cgroup_host *host = cgroup_host_again(plan->cgroup_host, err);
         unsigned wanted = plan->cgroup_wanted;
         if (!host)
             return err && *err ? box_error_code(*err) : BOX_ESYSTEM;

@@ -145,7 +145,7 @@ static int make_cgroup(struct oci_container *c, box_error **err)
     const box_spec *spec = c->spec;
     const char *path = spec->cgroups_path;
     bool root = geteuid() == 0;
-    unsigned needed = spec->limits ? box_limits_controllers(spec->limits) & ~(unsigned)BOX_CONTROLLER_DEVICES : 0;
+    unsigned needed = spec->limits ? box_limits_controllers(spec->limits) & ~(unsigned)(BOX_CONTROLLER_DEVICES | BOX_CONTROLLER_UNIFIED) : 0;
     _cleanup_(box_error) box_error *own = NULL;
 
     if (c->oci->flags & BOX_OCI_SYSTEMD_CGROUP)
@@ -155,7 +155,7 @@ static int make_cgroup(struct oci_container *c, box_error **err)
     _free_ char *where = path ? box_strf("%s%s", path[0] == '/' ? "" : "/", path) : root ? box_strf("/box-oci/%s", c->id) : NULL;
     if ((path || root) && !where)
         return box_fail_nomem(err);
-    c->cgroup = box_cgroup_create(NULL, where, 0, spec->limits, root ? 0 : BOX_CGROUP_LENIENT, &own);
+    c->cgroup = box_cgroup_create(NULL, where, 0, spec->limits, root || needed ? 0 : BOX_CGROUP_LENIENT, &own);
     if (!c->cgroup) {
         if (!root && !needed && !path)
             return 0;
@@ -192,6 +192,7 @@ static int start_held(struct oci_container *c, const box_stdio *io, const box_oc
     if (fifo < 0)
         return box_fail_sys(err, "openat", OCI_FIFO, "hold the process");
     plan_options.hold = true;
+    plan_options.cgroup = true;
     plan_options.no_pivot = options->no_pivot;
     plan_options.no_program = strcmp(c->spec->process.args[0], NO_PROGRAM) == 0;
     int r = box_plan_new_with(c->spec, &plan_options, &plan, err);

@@ -17,7 +17,11 @@ setup() {
     trap clear_store EXIT
     box load -q -i "$BOX_TMP/image" >/dev/null || { fail "the usual image is loaded"; done_testing; }
     # A user who may not have namespaces cannot run anything; root has no such excuse.
-    [ "$(id -u)" = 0 ] || box run --rm busybox true >"$BOX_TMP/.first" 2>&1 || skip_all "$(cat "$BOX_TMP/.first")"
+    [ "$(id -u)" = 0 ] || box run --rm busybox true >"$BOX_TMP/.first" 2>&1 || {
+        unshare -Um true 2>/dev/null || skip_all "$(cat "$BOX_TMP/.first")"
+        fail "an ordinary user runs a program: $(cat "$BOX_TMP/.first")"
+        done_testing
+    }
 }
 
 # Whether limits can be set: root always can, a user where a cgroup was delegated.
