@@ -7,6 +7,7 @@
 
 #include <libbox/capability.h>
 #include <libbox/cgroup.h>
+#include <libbox/idmap.h>
 #include <libbox/seccomp.h>
 #include "kernel/lsm_attr.h"
 
@@ -156,6 +157,20 @@ int box_oci_features(char **json, box_error **err)
 
 /* ---- a document to begin with ---------------------------------------------------------------------------------------- */
 
+/* The caller as root of the user namespace, and nobody else: what needs no privilege on any host. */
+static int map_caller(box_spec *spec, box_error **err)
+{
+    box_idmap *map = box_idmap_new(err);
+    int r = map ? box_idmap_add(map, BOX_IDMAP_UID, 0, geteuid(), 1, err) : BOX_ENOMEM;
+
+    if (r >= 0)
+        r = box_idmap_add(map, BOX_IDMAP_GID, 0, getegid(), 1, err);
+    if (r >= 0)
+        r = box_spec_set_idmap(spec, map, err);
+    box_idmap_free(map);
+    return r;
+}
+
 int box_oci_template(bool rootless, char **json, box_error **err)
 {
     _cleanup_(box_spec) box_spec *spec = box_spec_new();
@@ -171,7 +186,7 @@ int box_oci_template(bool rootless, char **json, box_error **err)
         return r;
     spec->process.terminal = true;
     spec->root.readonly = true;
-    if (rootless && !spec->namespaces[SPEC_NS_USER].present && (r = box_spec_add_namespace(spec, BOX_SPEC_USER_NAMESPACE, err)) < 0)
+    if (rootless && !spec->namespaces[SPEC_NS_USER].present && (r = map_caller(spec, err)) < 0)
         return r;
     return box_spec_format(spec, json, err);
 }

@@ -146,5 +146,9 @@ for i in 1 2 3 4 5 6; do
     o delete -f "k$i" 2>/dev/null
 done
 is "a killed create leaves nothing that delete does not take" "$(o list -q)" ""
+rm -f "$bundle/config.json"
+ok "spec --rootless writes a document" sh -c 'cd "$1" && "$2" spec --rootless' - "$bundle" "$oci"
+python3 -c 'import json,sys; p=sys.argv[1]; d=json.load(open(p)); d["process"]["terminal"]=False; d["process"]["args"]=["cat","/proc/self/uid_map"]; json.dump(d,open(p,"w"))' "$bundle/config.json"
+like "that runs in a user namespace" "$(o run -b "$bundle" u1)" '^ *0 +[0-9]+ +1$'
 ok "features is JSON" sh -c '"$1" features | python3 -m json.tool >/dev/null' - "$oci"
 done_testing
