@@ -26,7 +26,7 @@ void put_json(FILE *out, const char *text);
 enum flag_kind { FLAG_BOOL, FLAG_TEXT, FLAG_LIST, FLAG_NUMBER };
 #define LIST_MOST 256
 struct list {
-    const char *items[LIST_MOST];
+    const char *items[LIST_MOST + 1]; /* ends in NULL */
     size_t n;
 };
 struct flag {

@@ -144,13 +144,37 @@ int verb_run(int argc, char **argv)
 /* ---- exec ---------------------------------------------------------------------------------------------------------- */
 
 struct exec {
-    const char *console, *cwd, *user, *process, *pid_file, *label, *apparmor, *cgroup;
-    struct list env, caps, gids;
+    const char *console, *cwd, *user, *process, *pid_file, *label, *apparmor;
+    struct list env, caps, gids, cgroups;
     unsigned preserve;
     bool tty, detach, no_new_privileges, ignore_paused;
 };
 
-/* "uid[:gid]"; names are looked up in the container's own files. */
+/* To those that the container's document gives. */
+static int add_groups(box_spec *spec, const struct list *texts, box_error **err)
+{
+    size_t n = 0;
+    const gid_t *own = box_spec_get_groups(spec, &n);
+    gid_t *groups = calloc(n + texts->n, sizeof(*groups));
+    int r = groups ? 0 : (fail_text("out of memory"), BOX_ENOMEM);
+
+    if (r >= 0 && n)
+        memcpy(groups, own, n * sizeof(*groups));
+    for (size_t i = 0; r >= 0 && i < texts->n; i++) {
+        char *end;
+        unsigned long gid = strtoul(texts->items[i], &end, 10);
+        if (texts->items[i][0] < '0' || texts->items[i][0] > '9' || *end || gid > UINT32_MAX - 1)
+            r = (fail_text("--additional-gids: \"%s\" is not the number of a group", texts->items[i]), BOX_EINVAL);
+        else
+            groups[n + i] = (gid_t)gid;
+    }
+    if (r >= 0)
+        r = box_spec_set_groups(spec, groups, n + texts->n, err);
+    free(groups);
+    return r;
+}
+
+/* "uid[:gid]"; names are looked up in the container's own files. Without an error set, it has been told already. */
 static int change(box_spec *spec, const struct exec *x, char **command, box_error **err)
 {
     int r = box_spec_set_args(spec, command, err);
@@ -161,6 +185,8 @@ static int change(box_spec *spec, const struct exec *x, char **command, box_erro
         r = box_spec_set_cwd(spec, x->cwd, err);
     if (r >= 0 && x->user)
         r = box_spec_set_user_name(spec, x->user, err);
+    if (r >= 0 && x->gids.n)
+        r = add_groups(spec, &x->gids, err);
     for (size_t i = 0; r >= 0 && i < x->env.n; i++) {
         const char *equals = strchr(x->env.items[i], '=');
         char *name = strndup(x->env.items[i], equals ? (size_t)(equals - x->env.items[i]) : strlen(x->env.items[i]));
@@ -195,7 +221,7 @@ static int read_exec(int argc, char **argv, struct exec *x)
         {"no-new-privs", 0, FLAG_BOOL, &x->no_new_privileges},
         {"cap", 'c', FLAG_LIST, &x->caps},
         {"preserve-fds", 0, FLAG_NUMBER, &x->preserve},
-        {"cgroup", 0, FLAG_TEXT, &x->cgroup},
+        {"cgroup", 0, FLAG_LIST, &x->cgroups},
         {"ignore-paused", 0, FLAG_BOOL, &x->ignore_paused},
         {0},
     };
@@ -203,8 +229,6 @@ static int read_exec(int argc, char **argv, struct exec *x)
 
     if (first >= 0 && (argc - first < 1 || (argc - first < 2 && !x->process)))
         return fail_text("\"exec\" requires the id of the container, and a command or --process"), -1;
-    if (first >= 0 && x->gids.n)
-        return fail_text("--additional-gids is not supported; --process can name groups"), -1;
     return first < 0 || !containers() ? -1 : first;
 }
 
@@ -226,11 +250,12 @@ int verb_exec(int argc, char **argv)
     o.console_socket = x.console;
     o.pid_file = x.pid_file;
     o.preserve_fds = x.preserve;
+    o.cgroups = (char *const *)(void *)x.cgroups.items;
     if (r >= 0)
         r = box_oci_exec(containers(), id, spec, &o, &process, &err);
     box_spec_free(spec);
     if (r < 0)
-        return fail(err), 255;
+        return err ? fail(err) : 0, 255;
     if (x.detach) {
         box_process_detach(process);
         box_process_free(process);

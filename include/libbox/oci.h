@@ -63,10 +63,13 @@ typedef struct box_oci_options {
     bool no_pivot;              /* MS_MOVE and chroot(2) in place of pivot_root(2): for a root on a ramfs. Weaker. */
     bool no_new_keyring;        /* the caller's session keyring */
     const box_stdio *io;        /* streams where there is no terminal; NULL: the caller's own 0, 1 and 2 */
+    char *const *cgroups;       /* exec: where below the container's cgroup the process shall be; NULL: in that itself. A
+                                   vector that ends in NULL of "path", or of "controller,controller:path" for the
+                                   hierarchies that have these; others stay. The groups must be there: BOX_ENOTFOUND */
 } box_oci_options;
 #define BOX_OCI_OPTIONS_INIT                                            \
     {                                                                   \
-        1, NULL, NULL, NULL, NULL, 0, 0, false, false, NULL             \
+        1, NULL, NULL, NULL, NULL, 0, 0, false, false, NULL, NULL             \
     }
 
 /* An id is [A-Za-z0-9_+-.]+, at most 255 bytes, and not "." or "..": BOX_EINVAL.

@@ -404,6 +404,16 @@ BOX_API const char *box_spec_get_sysctl(const box_spec *spec, const char *name);
 /* One at a time, in the order in which they were first set: the name, and its value in *value. NULL past the last. */
 BOX_API const char *box_spec_next_sysctl(const box_spec *spec, size_t index, const char **value);
 
+/* A network device of the network namespace in which the starting thread is, to be moved into the spec's, which must be
+ * one of its own or joined. `inside` is its name there; "eth%d" stands for the lowest number that is free; NULL: it keeps
+ * its own. It comes up with its permanent addresses of global scope, and without its routes. When the namespace ends, the
+ * kernel gives a physical device back to the first network namespace, and removes one that is virtual. Needs
+ * CAP_NET_ADMIN in both. BOX_EINVAL for what is no name of a device, BOX_ELIMIT. linux.netDevices of runtime-spec 1.3. */
+BOX_API int box_spec_add_net_device(box_spec *spec, const char *name, const char *inside, box_error **err);
+BOX_API int box_spec_clear_net_devices(box_spec *spec, box_error **err);
+/* One at a time: the name outside, and inside in *inside, "" for the same. NULL past the last. */
+BOX_API const char *box_spec_next_net_device(const box_spec *spec, size_t index, const char **inside);
+
 /* The execution domain, PER_LINUX or PER_LINUX32 of <sys/personality.h>. linux.personality, personality(2).
  */
 BOX_API int box_spec_set_personality(box_spec *spec, unsigned long domain, box_error **err);

@@ -4,6 +4,7 @@
  *     cgroup_host.c       which hierarchies are mounted, where, and which of them we may use
  *     cgroup_make.c       making a directory in one of them
  *     cgroup.c            making, opening and entering a cgroup in all of them
+ *     cgroup_below.c      from a cgroup to one below it
  *     cgroup_destroy.c    removing it, with what was made below it
  *     cgroup_delegate.c   handing it to an ordinary user; making room in one that was handed to us
  *     cgroup_process.c    listing, freezing, killing, waiting
@@ -72,6 +73,13 @@ BOX_CLEANUP(box_cgroup, box_cgroup_free);
 
 /* The directory that has one of these controllers; NULL when there is none. */
 struct cgroup_dir *cgroup_dir_for(box_cgroup *cgroup, unsigned controller);
+
+/* ---- cgroup_below.c ---- */
+
+/* Turns a handle to the cgroup at a path below its own, in the hierarchies that have one of these controllers; 0: in
+ * all. A leading slash counts for nothing. BOX_EINVAL for a path with ".." and the like, BOX_ENOTFOUND; the handle is good
+ * for nothing but box_cgroup_free() after an error. Its location stays what it was. */
+int cgroup_descend(box_cgroup *cgroup, const char *path, unsigned controllers, box_error **err);
 
 /* ---- cgroup_file.c ---- */
 

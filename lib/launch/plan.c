@@ -6,7 +6,6 @@
 #include "launch/plan.h"
 
 #include <fcntl.h>
-#include <json-c/json.h>
 #include <linux/capability.h>
 #include <sched.h>
 #include <stdio.h>
@@ -98,6 +97,31 @@ static unsigned wanted_cgroup(const struct builder *b)
     return BOX_CONTROLLER_UNIFIED | limits;
 }
 
+/* The network namespace is there, and nothing has been told of it yet: hooks find the devices in it. */
+static void add_net_devices(struct builder *b)
+{
+    const char *name, *inside;
+    size_t n = 0;
+    uint32_t strings;
+
+    while (box_spec_next_net_device(b->spec, n, NULL))
+        n++;
+    char **pairs = n ? calloc(2 * n + 1, sizeof(*pairs)) : NULL;
+    if (n && !pairs)
+        b->failed = BOX_ENOMEM;
+    if (!pairs)
+        return;
+    for (size_t i = 0; i < n && (name = box_spec_next_net_device(b->spec, i, &inside)); i++) {
+        pairs[2 * i] = (char *)(uintptr_t)name;
+        pairs[2 * i + 1] = (char *)(uintptr_t)inside;
+    }
+    b->plan->devices = builder_strings(b, pairs, &strings);
+    b->plan->n_devices = strings / 2;
+    b->plan->asks = true;
+    free(pairs);
+    builder_add(b, NEW_OP(HOST, .num = HOST_DEVICES));
+}
+
 static void add_in_namespaces(struct builder *b)
 {
     const box_spec *spec = b->spec;
@@ -127,8 +151,9 @@ static void add_in_namespaces(struct builder *b)
         builder_add(b, NEW_OP(HOSTNAME, .str = builder_string(b, spec->hostname)));
     if (spec->domainname)
         builder_add(b, NEW_OP(DOMAINNAME, .str = builder_string(b, spec->domainname)));
-    /* Hooks find it up, and have words of the host's of their own to wait for. */
-    b->plan->loopback = !b->plan->forks && !hooks_any(spec) && plan_new_namespace(spec, SPEC_NS_NETWORK);
+    add_net_devices(b);
+    /* Hooks find it up, and have words of the host's of their own to wait for, as network devices have. */
+    b->plan->loopback = !b->plan->forks && !hooks_any(spec) && !b->plan->n_devices && plan_new_namespace(spec, SPEC_NS_NETWORK);
     if (!b->plan->loopback && plan_new_namespace(spec, SPEC_NS_NETWORK))
         builder_add(b, NEW_OP(LOOPBACK));
 }
@@ -246,11 +271,6 @@ static int check_supported(const box_spec *spec, box_error **err)
                                                           .remedy = "leave it out, and write the pid to a resctrl group's tasks "
                                                                     "file from a createRuntime hook"},
                              "libbox does not manage resctrl groups");
-    if (spec->net_devices && json_object_object_length(spec->net_devices))
-        return box_fail_with(err, &(struct box_fail_info){.code = BOX_EUNSUPPORTED, .subject = "linux.netDevices",
-                                                          .remedy = "leave it out, and move them from a createRuntime hook, or "
-                                                                    "join a network namespace that has them"},
-                             "libbox does not move network devices");
     return 0;
 }
 

@@ -49,6 +49,7 @@ struct box_plan {
     box_seccomp_filter *filter; /* what the policy says of a call that its listener tells of; NULL: no filter */
     char *listener_path, *listener_metadata;
     box_spec *hooks; /* hooks_keep(), or NULL */
+    uint32_t devices, n_devices; /* network devices to move: pairs of names in `bytes`, from this offset on */
     int preserve_fds;
     struct box_idmap *idmap;
     struct box_limits *limits;

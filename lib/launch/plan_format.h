@@ -184,6 +184,7 @@ struct stage_message {
 enum stage_host_part {
     HOST_CREATE = 1, /* run the hooks of the host's side; "creating" is the state for those of the stage's */
     HOST_START = 2,  /* "created" is the state from here on */
+    HOST_DEVICES = 3, /* move network devices here; a netlink socket of the stage's comes along */
 };
 
 /* SETSID: num = 1: a process group of its own without a controlling terminal will do */

@@ -29,6 +29,7 @@
 #include "base/rawsys.h"
 #include "kernel/cgroup.h"
 #include "kernel/mount_image.h"
+#include "kernel/netdev.h"
 #include "kernel/vclone.h"
 #include "launch/hooks.h"
 
@@ -437,12 +438,35 @@ static int write_state(struct start *s, const struct hook_state *state, box_erro
     return 0;
 }
 
-/* The stage waits for the host's part. */
-static int do_part(struct start *s, int64_t part, box_error **err)
+/* Into the namespace that the stage's socket is of. From where: that of the thread which starts the process. */
+static int move_devices(struct start *s, int there, box_error **err)
 {
+    const box_plan *plan = s->plan;
+    const char *at = (const char *)plan->bytes + plan->devices;
+    _free_ struct netdev_move *moves = calloc(plan->n_devices + 1, sizeof(*moves));
+
+    if (!moves)
+        return box_fail_nomem(err);
+    if (there < 0)
+        return box_fail_with(err, &(struct box_fail_info){.errnum = EMFILE, .call = "recvmsg", .subject = "linux.netDevices"},
+                             "reach the container's network namespace");
+    for (uint32_t i = 0; i < plan->n_devices; i++)
+        for (int side = 0; side < 2; side++) {
+            *(side ? &moves[i].there : &moves[i].name) = at;
+            at += strlen(at) + 1;
+        }
+    _close_ int here = netdev_open(err);
+    return here < 0 ? here : netdev_move(here, there, moves, plan->n_devices, err);
+}
+
+/* The stage waits for the host's part. */
+static int do_part(struct start *s, int64_t part, int given, box_error **err)
+{
+    _close_ int fd = given;
+
     struct hook_state state = state_now(s, part == HOST_CREATE ? "creating" : "created");
     const char go = STAGE_GO;
-    int r = s->hook_state >= 0 ? write_state(s, &state, err) : 0;
+    int r = part == HOST_DEVICES ? move_devices(s, fd, err) : s->hook_state >= 0 ? write_state(s, &state, err) : 0;
 
     if (part == HOST_CREATE && r >= 0) {
         s->created = true;
@@ -493,7 +517,7 @@ static int handle(struct start *s, const struct stage_message *m, int fd, box_er
     case STAGE_LISTENER:
         return take_listener(s, fd, err);
     case STAGE_HOST:
-        return do_part(s, m->value, err);
+        return do_part(s, m->value, fd, err);
     case STAGE_HELD:
         p->applied = (uint32_t)m->value;
         return 0;

@@ -119,7 +119,7 @@ static int fill_linux(json_object *o, box_error **err)
     if (r >= 0)
         r = put_enabled(o, "memoryPolicy", true, err);
     if (r >= 0)
-        r = put_enabled(o, "netDevices", false, err);
+        r = put_enabled(o, "netDevices", true, err);
     if ((part = add_object(o, "mountExtensions", &r, err)))
         r = put_enabled(part, "idmap", true, err);
     return r;

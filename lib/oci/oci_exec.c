@@ -7,7 +7,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <libbox/cgroup.h>
 #include "base/strings.h"
+#include "kernel/cgroup.h"
 #include "launch/plan.h"
 
 #define PROCESS_MAX (4 << 20)
@@ -36,7 +38,59 @@ static int open_root(struct oci_container *c, box_error **err)
     return r < 0 ? r : box_take_fd(&fd);
 }
 
-static int launch(struct oci_container *c, const box_spec *process, const box_stdio *io, box_process **started, box_error **err)
+/* ---- the cgroup ---------------------------------------------------------------------------------------------------- */
+
+static int controllers_of(const char *list, size_t length, unsigned *mask, box_error **err)
+{
+    char name[64];
+
+    for (const char *end = list + length; list <= end;) {
+        const char *comma = memchr(list, ',', (size_t)(end - list));
+        size_t n = (size_t)((comma ? comma : end) - list);
+        if (n == 0 || n >= sizeof(name))
+            return box_fail(err, BOX_EINVAL, "invalid --cgroup argument: an empty or very long controller's name");
+        memcpy(name, list, n);
+        name[n] = '\0';
+        unsigned one = box_controller_from_name(name);
+        if (!one)
+            return box_fail_with(err, &(struct box_fail_info){.code = BOX_EINVAL, .subject = name},
+                                 "invalid --cgroup argument: no such controller");
+        *mask |= one;
+        list += n + 1;
+    }
+    return 0;
+}
+
+/* A handle of its own, so that the container's stays as it is. Each argument as runc has it: "[controllers:]path". */
+static int choose_cgroup(struct oci_container *c, char *const *cgroups, box_cgroup **own, box_error **err)
+{
+    if (!cgroups || !cgroups[0])
+        return 0;
+    if (!c->cgroup_location)
+        return box_fail_with(err, &(struct box_fail_info){.code = BOX_ESTATE, .subject = c->id},
+                             "the container has no cgroup that a process could be put below");
+    *own = box_cgroup_open(NULL, c->cgroup_location, err);
+    if (!*own)
+        return err && *err ? box_error_code(*err) : BOX_ESYSTEM;
+    for (size_t i = 0; cgroups[i]; i++) {
+        const char *colon = strchr(cgroups[i], ':');
+        unsigned mask = 0;
+        if (!colon && cgroups[1])
+            return box_fail_with(err, &(struct box_fail_info){.code = BOX_EINVAL, .subject = cgroups[i]},
+                                 "invalid --cgroup argument: one of several must name its controllers");
+        int r = colon ? controllers_of(cgroups[i], (size_t)(colon - cgroups[i]), &mask, err) : 0;
+        if (r >= 0)
+            r = cgroup_descend(*own, colon ? colon + 1 : cgroups[i], mask, err);
+        if (r < 0)
+            return box_fail_wrap(err, r, "container %s", c->id);
+    }
+    return 0;
+}
+
+/* ---- the start ----------------------------------------------------------------------------------------------------- */
+
+static int launch(struct oci_container *c, const box_spec *process, const box_stdio *io, box_cgroup *cgroup,
+                  box_process **started, box_error **err)
 {
     struct plan_options plan_options = PLAN_OPTIONS_INIT;
     struct start_options start = START_OPTIONS_INIT;
@@ -58,7 +112,7 @@ static int launch(struct oci_container *c, const box_spec *process, const box_st
         return r;
     start.io = io;
     start.join_pidfd = c->pidfd;
-    start.cgroup = oci_cgroup(c, NULL);
+    start.cgroup = cgroup ? cgroup : oci_cgroup(c, NULL);
     start.id = c->id;
     start.bundle = c->bundle;
     return box_plan_start_with(plan, &start, started, err);
@@ -70,6 +124,7 @@ int box_oci_exec(box_oci *oci, const char *id, const box_spec *process, const bo
     const box_oci_options defaults = BOX_OCI_OPTIONS_INIT;
     _oci_container_ struct oci_container c = OCI_CONTAINER_INIT;
     _cleanup_(box_spec) box_spec *own = NULL;
+    _cleanup_(box_cgroup) box_cgroup *cgroup = NULL;
     box_stdio *io = NULL;
     box_process *p = NULL;
     enum oci_status status;
@@ -83,7 +138,7 @@ int box_oci_exec(box_oci *oci, const char *id, const box_spec *process, const bo
     if (status == OCI_PAUSED)
         return box_fail_with(err, &(struct box_fail_info){.code = BOX_ESTATE, .subject = id, .remedy = "resume it first"},
                              "cannot exec in a paused container: %s", id);
-    if ((r = box_spec_clone(process, &own, err)) < 0)
+    if ((r = choose_cgroup(&c, options->cgroups, &cgroup, err)) < 0 || (r = box_spec_clone(process, &own, err)) < 0)
         return r;
     if (options->no_new_keyring)
         own->new_keyring = false;
@@ -91,7 +146,7 @@ int box_oci_exec(box_oci *oci, const char *id, const box_spec *process, const bo
     if ((r = oci_console_connect(own, options->console_socket, false, &console, err)) < 0)
         return r;
     if ((r = oci_streams(own, options, &io, err)) >= 0)
-        r = launch(&c, own, io, &p, err);
+        r = launch(&c, own, io, cgroup, &p, err);
     if (r >= 0 && console >= 0) {
         r = oci_console_send(console, box_process_pty_fd(p), err);
         int master = box_process_take_pty_fd(p);

@@ -1,5 +1,5 @@
 /* Parts of `linux` that are kept as JSON: intelRdt, netDevices, memoryPolicy. Their types are checked here,
- * so that whoever carries them out may rely on them; nothing else in the library takes them apart. */
+ * so that whoever carries them out may rely on them. The setters of netDevices write the same JSON. */
 #include "spec/spec_json.h"
 
 #include <string.h>
@@ -144,6 +144,57 @@ int spec_json_read_net_devices(const struct box_json_at *at, void *spec, box_err
     if (r == 0)
         r = box_json_each(at, check_net_device, NULL, err);
     return r < 0 ? r : keep(at, &((box_spec *)spec)->net_devices, err);
+}
+
+/* A device may be named once: the latter name inside counts. */
+int box_spec_add_net_device(box_spec *spec, const char *name, const char *inside, box_error **err)
+{
+    _cleanup_(json_object) json_object *device = NULL;
+    json_object *all = spec->net_devices ? spec->net_devices : json_object_new_object();
+    int r = 0;
+
+    if (!all)
+        return box_fail_nomem(err);
+    if (!name || !is_interface(name) || (inside && !is_interface(inside)))
+        r = box_fail_with(err, &(struct box_fail_info){.code = BOX_EINVAL, .subject = name && is_interface(name) ? inside : name},
+                          "not the name of a network device");
+    else if (json_object_object_length(all) >= MAX_LINES)
+        r = box_fail(err, BOX_ELIMIT, "more than %d network devices", MAX_LINES);
+    else if (!(device = json_object_new_object()))
+        r = box_fail_nomem(err);
+    if (r >= 0 && inside)
+        r = box_json_put_string(device, "name", inside, err);
+    if (r >= 0)
+        r = box_json_put(all, name, box_take(device), err);
+    if (r < 0 && !spec->net_devices)
+        json_object_put(all);
+    else
+        spec->net_devices = all;
+    return r;
+}
+
+int box_spec_clear_net_devices(box_spec *spec, box_error **err)
+{
+    (void)err;
+    json_object_put(spec->net_devices);
+    spec->net_devices = NULL;
+    return 0;
+}
+
+const char *box_spec_next_net_device(const box_spec *spec, size_t index, const char **inside)
+{
+    json_object *name = NULL;
+
+    if (!spec->net_devices)
+        return NULL;
+    json_object_object_foreach(spec->net_devices, key, device) {
+        if (index-- > 0)
+            continue;
+        if (inside)
+            *inside = json_object_object_get_ex(device, "name", &name) && name ? json_object_get_string(name) : "";
+        return key;
+    }
+    return NULL;
 }
 
 int spec_json_write_net_devices(json_object *parent, const char *name, const void *spec, box_error **err)

@@ -206,7 +206,6 @@ static void refused_option(const char *type, const char *source, const char *opt
 static void what_is_not_carried_out(void)
 {
     refused_document("\"intelRdt\": {\"closID\": \"a\"}", BOX_EUNSUPPORTED, "linux.intelRdt");
-    refused_document("\"netDevices\": {\"eth0\": {\"name\": \"in\"}}", BOX_EUNSUPPORTED, "linux.netDevices");
     refused_option("proc", "proc", "tmpcopyup", "tmpcopyup");
     refused_option("tmpfs", "tmpfs", "copy-symlink", "copy-symlink");
 

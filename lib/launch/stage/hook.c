@@ -23,8 +23,13 @@ STAGE_OP(HOST)
 {
     struct stage_message m = {.kind = STAGE_HOST, .value = (int64_t)op->num};
     char go = 0;
+    int fd = -1;
 
-    STAGE_DO(stage_send(s, &m, -1));
+    if (op->num == HOST_DEVICES)
+        fd = (int)STAGE_TRY(s, socket, 16 /* AF_NETLINK */, 3 | 02000000 /* SOCK_RAW | SOCK_CLOEXEC */, 0 /* NETLINK_ROUTE */);
+    STAGE_DO(stage_send(s, &m, fd));
+    if (fd >= 0)
+        box_sys(close, fd);
     long n = STAGE_TRY(s, recvfrom, s->socket, &go, 1, 0, NULL, NULL);
     return n == 1 && go == STAGE_GO ? 0 : -ECONNABORTED;
 }

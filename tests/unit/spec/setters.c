@@ -616,3 +616,26 @@ Test(spec_setters, free_and_getters_accept_nothing)
     cr_assert_null(box_spec_get_annotation(spec, NULL));
     cr_assert_eq(box_spec_clone(NULL, NULL, NULL), BOX_EINVAL);
 }
+
+Test(spec_setters, network_devices_are_written_to_the_document_and_read_from_it)
+{
+    _cleanup_(box_spec) box_spec *spec = box_spec_new(), *read = NULL;
+    _free_ char *text = NULL;
+    const char *inside = NULL;
+
+    cr_assert_eq(box_spec_add_net_device(spec, "ens4", "eth%d", NULL), 0);
+    cr_assert_eq(box_spec_add_net_device(spec, "ens5", NULL, NULL), 0);
+    cr_assert_eq(box_spec_add_net_device(spec, "ens4", "up", NULL), 0);
+    cr_assert_eq(box_spec_add_net_device(spec, "..", NULL, NULL), BOX_EINVAL);
+    cr_assert_eq(box_spec_add_net_device(spec, "ens6", "a:b", NULL), BOX_EINVAL);
+    cr_assert_eq(box_spec_add_net_device(spec, "ens6", "", NULL), BOX_EINVAL);
+    cr_assert_eq(box_spec_format(spec, &text, NULL), 0);
+    cr_assert_eq(box_spec_parse(text, strlen(text), &read, NULL), 0);
+    cr_assert_str_eq(box_spec_next_net_device(read, 0, &inside), "ens4");
+    cr_assert_str_eq(inside, "up");
+    cr_assert_str_eq(box_spec_next_net_device(read, 1, &inside), "ens5");
+    cr_assert_str_eq(inside, "");
+    cr_assert_null(box_spec_next_net_device(read, 2, &inside));
+    cr_assert_eq(box_spec_clear_net_devices(read, NULL), 0);
+    cr_assert_null(box_spec_next_net_device(read, 0, NULL));
+}
