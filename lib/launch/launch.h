@@ -34,10 +34,11 @@ struct start_options {
     int state_fd;               /* plan_options.monitor: where "exit" is written */
     int log_fd;                 /* and where a terminal's output goes */
     int hold_fd;                /* plan_options.hold: a byte read from here starts the payload */
+    int tasks[2];               /* files that the process enters groups of resctrl by, as it does cgroups; or -1 */
     uint32_t features;          /* STAGE_NO_* */
     const char *id, *bundle;    /* of the container, for its hooks; NULL: there is none, and poststop is the process's own */
 };
-#define START_OPTIONS_INIT {.join_pidfd = -1, .join_user_fd = -1, .state_fd = -1, .log_fd = -1, .hold_fd = -1}
+#define START_OPTIONS_INIT {.join_pidfd = -1, .join_user_fd = -1, .state_fd = -1, .log_fd = -1, .hold_fd = -1, .tasks = {-1, -1}}
 
 int box_plan_start_with(const box_plan *plan, const struct start_options *options, box_process **process, box_error **err);
 /* The monitor of a process that was started with one, or 0. */

@@ -264,13 +264,13 @@ static int check_joined_mounts(const struct builder *b, box_error **err)
 }
 
 /* What a document may hold and this library does not carry out. Better no start than one that lacks what was asked for. */
-static int check_supported(const box_spec *spec, box_error **err)
+static int check_supported(const struct builder *b, box_error **err)
 {
-    if (spec->intel_rdt)
+    if (b->spec->intel_rdt && !b->options->rdt)
         return box_fail_with(err, &(struct box_fail_info){.code = BOX_EUNSUPPORTED, .subject = "linux.intelRdt",
-                                                          .remedy = "leave it out, and write the pid to a resctrl group's tasks "
-                                                                    "file from a createRuntime hook"},
-                             "libbox does not manage resctrl groups");
+                                                          .remedy = "make an OCI container of it (box_oci_create()), or write the "
+                                                                    "pid to a resctrl group's tasks file from a createRuntime hook"},
+                             "a resctrl group is managed for OCI containers only, which have somebody to remove it");
     return 0;
 }
 
@@ -329,7 +329,7 @@ static int build(struct builder *b, box_error **err)
     int r = check_process(spec, err);
 
     if (r >= 0)
-        r = check_supported(spec, err);
+        r = check_supported(b, err);
     if (r < 0)
         return r;
     b->privileged = have_sys_admin();

@@ -75,6 +75,7 @@ struct plan_options {
     bool no_program;      /* held for ever: there is none to look for */
     bool no_pivot;        /* the old root stays below the new one, for a root that cannot be pivoted (ramfs) */
     bool cgroup;          /* a cgroup will be given at the start */
+    bool rdt;             /* so will the resctrl group that the spec wants */
 };
 #define PLAN_OPTIONS_INIT {.root_fd = -1, .keep_upper = true}
 int box_plan_new_with(const box_spec *spec, const struct plan_options *options, box_plan **plan, box_error **err);

@@ -40,7 +40,8 @@ enum plan_fixed_slot {
     SLOT_MOUNT,   /* the mount in hand */
     SLOT_INTO,    /* the v2 cgroup that the process which goes on is cloned into */
     SLOT_CGROUP,  /* 12 slots: v1 cgroups, entered by writing */
-    SLOT_REPORT = SLOT_CGROUP + 12, /* where an init tells how the payload ended */
+    SLOT_TASKS = SLOT_CGROUP + 12, /* 2 slots: groups of resctrl, the same way */
+    SLOT_REPORT = SLOT_TASKS + 2, /* where an init tells how the payload ended */
     SLOT_HOLD,    /* a descriptor to read one byte from before the payload is executed */
     SLOT_JOIN,    /* a pidfd whose namespaces are joined */
     SLOT_JOIN_USER, /* the link /proc/PID/ns/user of that process, O_PATH */

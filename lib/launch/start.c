@@ -237,7 +237,7 @@ static int enter_cgroup(struct start *s, box_error **err)
     int slot = SLOT_CGROUP;
     if (!plan->clone_into)
         r = give(s, SLOT_INTO, s->entry.directory, err);
-    for (int i = 0; i < s->entry.count && r >= 0 && slot < SLOT_REPORT; i++)
+    for (int i = 0; i < s->entry.count && r >= 0 && slot < SLOT_TASKS; i++)
         r = give(s, slot++, s->entry.procs[i], err);
     return r;
 }
@@ -266,6 +266,8 @@ static int give_supervision(struct start *s, box_error **err)
             return box_fail_sys(err, "memfd_create", NULL, "keep the state for hooks");
         r = give(s, SLOT_HOOK_STATE, s->hook_state, err);
     }
+    for (int i = 0; i < 2 && r >= 0; i++)
+        r = give(s, SLOT_TASKS + i, s->options->tasks[i], err);
     if (r >= 0)
         r = give(s, SLOT_JOIN, s->options->join_pidfd, err);
     if (r >= 0)

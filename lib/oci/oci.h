@@ -45,6 +45,8 @@ struct oci_container {
     box_spec *spec; /* loaded when needed: oci_load_spec() */
     int pidfd;      /* of the process while it lives, or -1 */
     box_cgroup *cgroup;
+    char *rdt_group; /* of resctrl, or NULL */
+    bool rdt_made, rdt_monitor;
 };
 void oci_container_clear(struct oci_container *c);
 #define _oci_container_ __attribute__((cleanup(oci_container_clear)))
@@ -77,6 +79,15 @@ int oci_console_send(int socket, int master, box_error **err);
 int oci_write_pid(const char *path, pid_t pid, box_error **err);
 /* The streams of a process as the options have it; *made is to be freed with box_stdio_free(). */
 int oci_streams(box_spec *spec, const box_oci_options *options, box_stdio **made, box_error **err);
+
+/* ---- oci_rdt.c ---- */
+struct resctrl;
+/* Makes the group that the document wants, and opens what processes go in by; both are left alone when it wants none. */
+int oci_rdt_make(struct oci_container *c, int tasks[2], box_error **err);
+int oci_rdt_join(struct oci_container *c, int tasks[2], box_error **err);
+int oci_rdt_remove(struct oci_container *c, box_error **err);
+int oci_rdt_make_in(struct oci_container *c, const struct resctrl *fs, box_error **err); /* for tests, as is the next */
+int oci_rdt_remove_in(struct oci_container *c, const struct resctrl *fs, box_error **err);
 
 /* ---- oci_delete.c ---- */
 /* Kills what runs, takes the cgroup down and removes the directory. */

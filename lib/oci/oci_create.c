@@ -187,15 +187,23 @@ static int start_held(struct oci_container *c, const box_stdio *io, const box_oc
     struct plan_options plan_options = PLAN_OPTIONS_INIT;
     struct start_options start = START_OPTIONS_INIT;
     _cleanup_(box_plan) box_plan *plan = NULL;
+    _close_ int tasks = -1, monitor = -1;
+    int both[2] = {-1, -1};
     _close_ int fifo = openat(c->dir, OCI_FIFO, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
 
     if (fifo < 0)
         return box_fail_sys(err, "openat", OCI_FIFO, "hold the process");
+    int r = oci_rdt_make(c, both, err);
+    tasks = start.tasks[0] = both[0];
+    monitor = start.tasks[1] = both[1];
+    if (r < 0)
+        return r;
+    plan_options.rdt = true;
     plan_options.hold = true;
     plan_options.cgroup = true;
     plan_options.no_pivot = options->no_pivot;
     plan_options.no_program = strcmp(c->spec->process.args[0], NO_PROGRAM) == 0;
-    int r = box_plan_new_with(c->spec, &plan_options, &plan, err);
+    r = box_plan_new_with(c->spec, &plan_options, &plan, err);
     if (r < 0)
         return r;
     start.io = io;

@@ -66,7 +66,8 @@ int oci_destroy(struct oci_container *c, box_error **err)
         if (r < 0)
             return box_fail_wrap(err, r, "container %s", c->id);
     }
-    return box_remove_tree(c->oci->dir, c->id, err);
+    int r = oci_rdt_remove(c, err);
+    return r < 0 ? box_fail_wrap(err, r, "container %s", c->id) : box_remove_tree(c->oci->dir, c->id, err);
 }
 
 int box_oci_delete(box_oci *oci, const char *id, bool force, box_error **err)

@@ -115,7 +115,7 @@ static int fill_linux(json_object *o, box_error **err)
     if (r >= 0)
         r = put_enabled(o, "selinux", true, err);
     if (r >= 0)
-        r = put_enabled(o, "intelRdt", false, err);
+        r = put_enabled(o, "intelRdt", true, err);
     if (r >= 0)
         r = put_enabled(o, "memoryPolicy", true, err);
     if (r >= 0)

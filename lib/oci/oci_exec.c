@@ -96,10 +96,18 @@ static int launch(struct oci_container *c, const box_spec *process, const box_st
     struct start_options start = START_OPTIONS_INIT;
     _cleanup_(box_plan) box_plan *plan = NULL;
     box_spec copy = *process;
+    _close_ int tasks = -1, monitor = -1;
+    int both[2] = {-1, -1};
     _close_ int root = open_root(c, err);
 
     if (root < 0)
         return root;
+    int r = oci_rdt_join(c, both, err);
+    tasks = start.tasks[0] = both[0];
+    monitor = start.tasks[1] = both[1];
+    if (r < 0)
+        return r;
+    plan_options.rdt = true;
     copy.root = c->spec->root;
     copy.limits = NULL;
     copy.cgroups_path = NULL;
@@ -107,7 +115,7 @@ static int launch(struct oci_container *c, const box_spec *process, const box_st
     plan_options.root_fd = root;
     plan_options.join = namespaces_of(c->spec);
     plan_options.no_waiter = true; /* an engine's shim adopts it and waits for it */
-    int r = box_plan_new_with(&copy, &plan_options, &plan, err);
+    r = box_plan_new_with(&copy, &plan_options, &plan, err);
     if (r < 0)
         return r;
     start.io = io;

@@ -20,6 +20,7 @@ void oci_container_clear(struct oci_container *c)
     free(c->bundle);
     free(c->rootfs);
     free(c->cgroup_location);
+    free(c->rdt_group);
     box_spec_free(c->spec);
     box_cgroup_free(c->cgroup);
     if (c->dir >= 0)
@@ -53,7 +54,10 @@ int oci_save_state(const struct oci_container *c, int dir, box_error **err)
         (r = box_json_put_i64(doc, "owner", c->owner, err)) < 0 ||
         (r = box_json_put_string(doc, "bundle", c->bundle, err)) < 0 ||
         (r = box_json_put_string(doc, "rootfs", c->rootfs, err)) < 0 ||
-        (c->cgroup_location && (r = box_json_put_string(doc, "cgroup", c->cgroup_location, err)) < 0))
+        (c->cgroup_location && (r = box_json_put_string(doc, "cgroup", c->cgroup_location, err)) < 0) ||
+        (c->rdt_group && ((r = box_json_put_string(doc, "rdtGroup", c->rdt_group, err)) < 0 ||
+                          (r = box_json_put_bool(doc, "rdtMade", c->rdt_made, err)) < 0 ||
+                          (r = box_json_put_bool(doc, "rdtMonitor", c->rdt_monitor, err)) < 0)))
         return r;
     const char *text = json_object_to_json_string_ext(doc, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE);
     return text ? box_file_replace(dir, "state.json", text, strlen(text), 0600, BOX_FILE_NO_SYNC, err) : box_fail_nomem(err);
@@ -83,7 +87,10 @@ static int read_state(struct oci_container *c, json_object *doc, box_error **err
         (r = box_json_get_i64(&at, "created", BOX_JSON_REQUIRED, 0, INT64_MAX, &c->created, err)) < 0 ||
         (r = box_json_get_i64(&at, "owner", BOX_JSON_REQUIRED, 0, UINT32_MAX, &owner, err)) < 0 ||
         (r = take_text(&at, "bundle", &c->bundle, err)) < 0 || (r = take_text(&at, "rootfs", &c->rootfs, err)) < 0 ||
-        (r = take_text(&at, "cgroup", &c->cgroup_location, err)) < 0)
+        (r = take_text(&at, "cgroup", &c->cgroup_location, err)) < 0 ||
+        (r = take_text(&at, "rdtGroup", &c->rdt_group, err)) < 0 ||
+        (r = box_json_get_bool(&at, "rdtMade", BOX_JSON_OPTIONAL, &c->rdt_made, err)) < 0 ||
+        (r = box_json_get_bool(&at, "rdtMonitor", BOX_JSON_OPTIONAL, &c->rdt_monitor, err)) < 0)
         return r;
     c->owner = (uid_t)owner;
     boot_id(now);

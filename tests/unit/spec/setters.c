@@ -619,7 +619,7 @@ Test(spec_setters, free_and_getters_accept_nothing)
 
 Test(spec_setters, network_devices_are_written_to_the_document_and_read_from_it)
 {
-    _cleanup_(box_spec) box_spec *spec = box_spec_new(), *read = NULL;
+    _cleanup_(box_spec) box_spec *read = NULL;
     _free_ char *text = NULL;
     const char *inside = NULL;
 
