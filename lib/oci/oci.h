@@ -5,7 +5,8 @@
  *     ROOT/ID/config.json  the document as it was at create
  *     ROOT/ID/exec.fifo    the held process reads from it; a byte written to it lets the program run
  *     ROOT/ID/lock         flock(2)ed while the container is made, started or deleted
- *     ROOT/.new-ID…        one whose directory is being set up; a rename makes it visible with all that is in it
+ *     ROOT/new:…           one whose directory is being set up; a rename makes it visible with all that is in it. No id
+ *                          has a colon. Those of makers that were killed go with a later delete
  *
  * "created" is what has a reader of its fifo, so that no second file can disagree with the process; "creating" is what
  * has no process yet and whose maker holds the lock. A maker that was killed leaves one that is stopped.
@@ -24,6 +25,7 @@
 
 #define OCI_ID_MAX 255
 #define OCI_FIFO   "exec.fifo"
+#define OCI_NEW    "new:"
 
 struct box_oci {
     char *root; /* absolute */

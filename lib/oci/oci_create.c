@@ -116,7 +116,7 @@ static int make_directory(struct oci_container *c, box_error **err)
 
     if (getrandom(&number, sizeof(number), 0) != sizeof(number))
         return box_fail_sys(err, "getrandom", NULL, "make the container");
-    snprintf(temporary, sizeof(temporary), ".new-%016llx", (unsigned long long)number);
+    snprintf(temporary, sizeof(temporary), OCI_NEW "%016llx", (unsigned long long)number);
     if (faccessat(c->oci->dir, c->id, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
         return box_fail_with(err, &(struct box_fail_info){.code = BOX_EEXISTS, .subject = c->id},
                              "container with id exists: %s", c->id);

@@ -1,10 +1,13 @@
 /* Signals, and taking a container away. */
 #include "oci/oci.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <libbox/cgroup.h>
@@ -13,6 +16,7 @@
 
 #define LOCK_WAIT_MS 10000
 #define DEATH_WAIT_MS 10000
+#define OLD_SECONDS   60
 
 /* Without a cgroup, the pid namespace takes all along that is in it. */
 static int kill_all(struct oci_container *c, int signal, box_error **err)
@@ -70,12 +74,36 @@ int oci_destroy(struct oci_container *c, box_error **err)
     return r < 0 ? box_fail_wrap(err, r, "container %s", c->id) : box_remove_tree(c->oci->dir, c->id, err);
 }
 
+/* What makers left that were killed before the first rename: nobody holds the lock, or has had the time to take it. */
+static void sweep(const box_oci *oci)
+{
+    int fd = openat(oci->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    _closedir_ DIR *all = fd < 0 ? NULL : fdopendir(fd);
+    struct timespec now;
+    struct stat st;
+
+    if (!all && fd >= 0)
+        close(fd);
+    clock_gettime(CLOCK_REALTIME, &now);
+    for (struct dirent *e = all ? readdir(all) : NULL; e; e = readdir(all)) {
+        if (strncmp(e->d_name, OCI_NEW, strlen(OCI_NEW)) != 0 || fstatat(oci->dir, e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+            now.tv_sec - st.st_mtim.tv_sec < OLD_SECONDS)
+            continue;
+        _close_ int dir = openat(oci->dir, e->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        _close_ int lock = dir < 0 ? -1 : box_lock_take_existing(dir, "lock", BOX_LOCK_EXCLUSIVE, box_deadline_in_ms(0), NULL);
+        if (lock != BOX_EBUSY)
+            box_remove_tree(oci->dir, e->d_name, NULL);
+    }
+}
+
 int box_oci_delete(box_oci *oci, const char *id, bool force, box_error **err)
 {
     _oci_container_ struct oci_container c = OCI_CONTAINER_INIT;
     _cleanup_(box_error) box_error *own = NULL;
     int r = oci_open(oci, id, &c, &own);
 
+    if (oci)
+        sweep(oci);
     if (r == BOX_ENOTFOUND && force)
         return 0;
     if (r == BOX_ECORRUPT && force) /* nothing in it can be trusted to lead to a process */

@@ -6,7 +6,8 @@
 oci=$BOX_BUILD/examples/box-oci/box-oci
 [ -x "$oci" ] || skip_all "box-oci is not built"
 [ "$(id -u)" = 0 ] || skip_all "needs root"
-command -v python3 >/dev/null || skip_all "python3 is not installed"
+json=$BOX_BUILD/tests/integration/helper-json
+[ -x "$json" ] || skip_all "helper-json is not built"
 bundle=$BOX_TMP/bundle root=$BOX_TMP/state
 mkdir -p "$bundle" && fixture_rootfs "$bundle/rootfs" || skip_all "no static busybox to make a root of"
 o() { "$oci" --root "$root" --log "$BOX_TMP/log" --log-format json "$@"; }
@@ -14,22 +15,15 @@ o() { "$oci" --root "$root" --log "$BOX_TMP/log" --log-format json "$@"; }
 clear_all() { for id in $(o list -q); do o delete -f "$id"; done; }
 trap clear_all EXIT
 
-# config [PYTHON STATEMENT about d]: the usual document, changed.
+# config [KEY.KEY=JSON | KEY.KEY-]...: the usual document, changed.
 config() {
     rm -f "$bundle/config.json"
     (cd "$bundle" && "$oci" spec) || return 1
-    python3 - "$bundle/config.json" "$BOX_TMP" "${1:-pass}" <<'PY'
-import json, sys
-path, tmp, change = sys.argv[1:]
-d = json.load(open(path))
-d["process"]["terminal"] = False
-d["process"]["args"] = ["sleep", "1000"]
-exec(change)
-json.dump(d, open(path, "w"))
-PY
+    "$json" edit "$bundle/config.json" process.terminal=false 'process.args=["sleep", "1000"]' "$@"
 }
-args() { config "d['process']['args'] = $1"; }
-state() { o state "$1" | python3 -c 'import json,sys; print(json.load(sys.stdin)["status"])'; }
+args() { config "process.args=$1"; }
+member() { o state "$1" | "$json" get "$2"; }
+state() { member "$1" status; }
 eventually_state() { # ID STATE
     for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
         [ "$(state "$1")" = "$2" ] && return 0
@@ -39,12 +33,11 @@ eventually_state() { # ID STATE
 }
 
 # ---- a life, step by step
-args '["sh", "-c", "echo started >/out; exec sleep 1000"]'
-config "d['process']['args'] = ['sh', '-c', 'echo started >/tmp/out; exec sleep 1000']; d['root']['readonly'] = False"
+config 'process.args=["sh", "-c", "echo started >/tmp/out; exec sleep 1000"]' root.readonly=false
 ok "create" o create -b "$bundle" --pid-file "$BOX_TMP/pid" one
 is "is created" "$(state one)" created
 is "the program has not begun" "$(ls "$bundle/rootfs/tmp" 2>/dev/null)" ""
-is "the pid file has its process" "$(cat "$BOX_TMP/pid")" "$(o state one | python3 -c 'import json,sys; print(json.load(sys.stdin)["pid"])')"
+is "the pid file has its process" "$(cat "$BOX_TMP/pid")" "$(member one pid)"
 not_ok "a second one of that id" o create -b "$bundle" one
 like "is refused" "$ERR" 'exists: one'
 ok "start" o start one
@@ -59,6 +52,29 @@ like "ps" "$(o ps -f json one)" '^\[[0-9,]+\]$'
 status_is "exec ends as its program did" 7 o exec one sh -c 'exit 7'
 is "exec has the container's root" "$(o exec one cat /tmp/out)" started
 is "exec by a process document" "$(printf '{"args": ["sh", "-c", "echo $A; pwd"], "cwd": "/tmp", "env": ["A=b", "PATH=/bin"], "user": {"uid": 5, "gid": 5}}' >"$BOX_TMP/p.json"; o exec -p "$BOX_TMP/p.json" one | tr '\n' ' ')" "b /tmp "
+is "exec with further groups" "$(o exec -g 1000 --additional-gids 1001 one sh -c 'id -G')" "0 1000 1001"
+status_is "exec with what is no group" 255 o exec -g x one true
+like "is refused" "$ERR" 'not the number of a group'
+# The hierarchy that has the container's memory limit, and where the container is in it.
+line=$(grep -E '^[0-9]+:([^:]*,)?memory(,[^:]*)?:' /proc/"$(member one pid)"/cgroup || grep '^0::' /proc/"$(member one pid)"/cgroup)
+case $line in
+0::*) where=$(awk '$(NF-2) == "cgroup2" {print $5; exit}' /proc/self/mountinfo) prefix='' ;;
+*) where=$(awk '/ - cgroup / && $NF ~ /(^|,)memory(,|$)/ {print $5; exit}' /proc/self/mountinfo) prefix=memory: ;;
+esac
+group=$where${line##*:}
+mkdir "$group/below" "$group/below/deep"
+like "exec in a cgroup below" "$(o exec --cgroup "${prefix}below/deep" one cat /proc/self/cgroup)" '/below/deep$'
+like "the container's own is where others go" "$(o exec one cat /proc/self/cgroup | grep -c below)" '^0$'
+status_is "exec in a cgroup that is not there" 255 o exec --cgroup "${prefix}nowhere" one true
+like "is told" "$ERR" 'no such cgroup below'
+for away in .. below/../.. ./. a//b; do
+    status_is "exec in a cgroup elsewhere ($away)" 255 o exec --cgroup "$prefix$away" one true
+    like "is refused" "$ERR" 'cgroup path must be made of names'
+done
+status_is "exec in a cgroup of no controller" 255 o exec --cgroup colour:below one true
+like "is refused" "$ERR" 'no such controller'
+status_is "exec in two, of which one does not say where" 255 o exec --cgroup below --cgroup "memory:below" one true
+rmdir "$group/below/deep" "$group/below"
 ok "exec that stays behind" o exec -d --pid-file "$BOX_TMP/pid2" one sleep 500
 like "has a pid file" "$(cat "$BOX_TMP/pid2")" '^[0-9]+$'
 status_is "exec of what is not there" 255 o exec one nothing-like-it
@@ -95,17 +111,19 @@ args '["sh", "-c", "echo $LISTEN_FDS $LISTEN_PID"]'
 is "and sockets to listen on" "$(LISTEN_FDS=1 sh -c '"$@" 3</dev/null' - "$oci" --root "$root" run -b "$bundle" r4)" "1 1"
 
 # ---- hooks
-hook() { echo "{'path': '/bin/sh', 'args': ['sh', '-c', 'cat >>$BOX_TMP/hooks; echo \" $1\" >>$BOX_TMP/hooks']}"; }
-config "d['process']['args'] = ['true']; d['hooks'] = {k: [$(hook X | sed "s/X/' + k + '/")] for k in ['prestart', 'createRuntime', 'poststart', 'poststop']}"
+hook() { echo "[{\"path\": \"/bin/sh\", \"args\": [\"sh\", \"-c\", \"cat >>$BOX_TMP/hooks; echo ' $1' >>$BOX_TMP/hooks\"]}]"; }
+config 'process.args=["true"]' "hooks.prestart=$(hook prestart)" "hooks.createRuntime=$(hook createRuntime)" \
+    "hooks.poststart=$(hook poststart)" "hooks.poststop=$(hook poststop)"
 rm -f "$BOX_TMP/hooks"
 ok "hooks" o run -b "$bundle" h1
 is "run in their order" "$(sed 's/.*} //' "$BOX_TMP/hooks" | tr '\n' ' ')" "prestart createRuntime poststart poststop "
 like "with the state on their input" "$(cat "$BOX_TMP/hooks")" '"id":"h1","status":"creating"'
-config "d['hooks'] = {'createRuntime': [{'path': '/bin/false'}], 'poststop': [{'path': '/bin/sh', 'args': ['sh', '-c', 'echo after >$BOX_TMP/after']}]}"
+config 'hooks.createRuntime=[{"path": "/bin/false"}]' \
+    "hooks.poststop=[{\"path\": \"/bin/sh\", \"args\": [\"sh\", \"-c\", \"echo after >$BOX_TMP/after\"]}]"
 not_ok "a hook that fails ends the creation" o create -b "$bundle" h2
 like "and is named" "$ERR" 'hooks.createRuntime\[0\]'
 is "hooks for the end run" "$(cat "$BOX_TMP/after")" after
-config "d['hooks'] = {'createRuntime': [{'path': '/bin/sleep', 'args': ['sleep', '100'], 'timeout': 1}]}"
+config 'hooks.createRuntime=[{"path": "/bin/sleep", "args": ["sleep", "100"], "timeout": 1}]'
 not_ok "so does one that hangs" o create -b "$bundle" h3
 is "and nothing is left" "$(ls -A "$root")" ""
 
@@ -116,13 +134,13 @@ not_ok "a bundle without a document" o create -b "$BOX_TMP" bad
 like "is named" "$ERR" 'config.json'
 echo '{' >"$bundle/config.json"
 not_ok "JSON that is none" o create -b "$bundle" bad
-config "d['ociVersion'] = '2.0.0'"
+config 'ociVersion="2.0.0"'
 not_ok "another version" o create -b "$bundle" bad
 like "is named" "$ERR" '2\.0\.0'
 args '["/no/such/program"]'
 not_ok "a program that is not there" o create -b "$bundle" bad
 like "is told by create" "$ERR" '/no/such/program'
-config "d['process']['terminal'] = True"
+config process.terminal=true
 not_ok "a terminal without a socket" o create -b "$bundle" bad
 like "is refused" "$ERR" 'console socket'
 not_ok "a console socket that is none" o create -b "$bundle" --console-socket "$bundle/config.json" bad
@@ -130,8 +148,8 @@ like "is named" "$ERR" 'no socket'
 not_ok "an unknown flag" o create --colour red bad
 not_ok "systemd where it is not supported" "$oci" --root "$root" --systemd-cgroup create -b "$bundle" bad
 is "nothing is left of any" "$(ls -A "$root")" ""
-ok "the log is JSON, one line an error" python3 -c 'import json,sys; [json.loads(l)["msg"] for l in open(sys.argv[1])]' "$BOX_TMP/log"
-config 'del d["process"]'
+ok "the log is JSON, one line an error" "$json" each-line msg "$BOX_TMP/log"
+config process-
 ok "without a process it can be created" o create -b "$bundle" p1
 not_ok "and not started" o start p1
 ok "and deleted" o delete -f p1
@@ -146,9 +164,22 @@ for i in 1 2 3 4 5 6; do
     o delete -f "k$i" 2>/dev/null
 done
 is "a killed create leaves nothing that delete does not take" "$(o list -q)" ""
+mkdir -p "$root/new:0123456789abcdef"
+touch -d '2020-01-01 00:00' "$root"/new:*
+o delete -f nothing
+is "nor what its maker never finished, once that is old" "$(ls -A "$root")" ""
 rm -f "$bundle/config.json"
 ok "spec --rootless writes a document" sh -c 'cd "$1" && "$2" spec --rootless' - "$bundle" "$oci"
-python3 -c 'import json,sys; p=sys.argv[1]; d=json.load(open(p)); d["process"]["terminal"]=False; d["process"]["args"]=["cat","/proc/self/uid_map"]; json.dump(d,open(p,"w"))' "$bundle/config.json"
+"$json" edit "$bundle/config.json" process.terminal=false 'process.args=["cat", "/proc/self/uid_map"]'
 like "that runs in a user namespace" "$(o run -b "$bundle" u1)" '^ *0 +[0-9]+ +1$'
-ok "features is JSON" sh -c '"$1" features | python3 -m json.tool >/dev/null' - "$oci"
+ok "features is JSON" sh -c '"$1" features | "$2" get ""' - "$oci" "$json"
+is "features tells of what 1.3 has" "$("$oci" features | "$json" get linux.netDevices.enabled)" true
+config 'linux.intelRdt={"closID": "libbox-test"}'
+if grep -q ' - resctrl ' /proc/self/mountinfo; then
+    skip "a machine without resctrl says so" "this one has it"
+else
+    not_ok "a machine without resctrl says so" o create -b "$bundle" rdt
+    like "by the field's name" "$ERR" 'linux\.intelRdt'
+fi
+is "and nothing is left" "$(ls -A "$root")" ""
 done_testing
