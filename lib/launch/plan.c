@@ -10,6 +10,7 @@
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -246,20 +247,49 @@ static int look_up_user(struct builder *b, box_spec *copy, box_error **err)
     return plan_resolve_user(b->spec, b->options->root_fd, p, err);
 }
 
-/* Another's mount namespace is a finished thing: a root, mounts or masks of this spec would change it for whoever lives
- * in it, or would have to be left out in silence. */
+/* Whether a namespace is the one that this thread is in, or that of the machine's first process. */
+static bool is_hosts_own(int fd)
+{
+    static const char *const paths[] = {"/proc/thread-self/ns/mnt", "/proc/1/ns/mnt"};
+    struct stat one, other;
+
+    for (size_t i = 0; i < BOX_ARRAY(paths); i++)
+        if (fstat(fd, &one) < 0 || (stat(paths[i], &other) == 0 && one.st_ino == other.st_ino && one.st_dev == other.st_dev))
+            return true;
+    return false;
+}
+
+/* A root of one's own in a mount namespace that is joined becomes that namespace's root, for all who are in it: what the
+ * document asks for, where somebody has made the namespace for the container. The host's own stays as it is. */
+static int check_joined_root(const struct builder *b, box_error **err)
+{
+    _close_ int fd = open_namespace(&b->spec->namespaces[SPEC_NS_MOUNT], "mount", err);
+
+    if (fd < 0)
+        return fd;
+    if (!is_hosts_own(fd))
+        return 0;
+    return box_fail_with(err, &(struct box_fail_info){.code = BOX_ESPEC, .subject = "linux.namespaces",
+                                                      .remedy = "leave its path out, for a new one"},
+                         "the mount namespace to be joined is the host's own: its root would change for everybody");
+}
+
+/* Without a root of its own the process gets what another's mount namespace has: mounts or masks of this spec would change
+ * it for whoever lives in it, or would have to be left out in silence. */
 static int check_joined_mounts(const struct builder *b, box_error **err)
 {
     const box_spec *spec = b->spec;
 
     if (!plan_joined_namespace(spec, SPEC_NS_MOUNT))
         return 0;
+    if (spec->root.kind == SPEC_ROOT_DIRECTORY)
+        return check_joined_root(b, err);
     if (spec->root.kind == SPEC_ROOT_HOST && !spec->root.readonly && !spec->n_mounts && !spec->rootfs_propagation &&
         !(spec->masked_paths && *spec->masked_paths) && !(spec->readonly_paths && *spec->readonly_paths))
         return 0;
     return box_fail_with(err, &(struct box_fail_info){.code = BOX_EUNSUPPORTED, .subject = "linux.namespaces",
-                                                      .remedy = "give the host's root (libbox.root.host) and no mounts: the "
-                                                                "process gets the root and mounts of that namespace"},
+                                                      .remedy = "give a directory as the root; or the host's root "
+                                                                "(libbox.root.host) and no mounts, for those of that namespace"},
                          "a mount namespace that is joined brings its own root and mounts along");
 }
 
@@ -334,7 +364,8 @@ static int build(struct builder *b, box_error **err)
         return r;
     b->privileged = have_sys_admin();
     b->new_user = !b->options->join && plan_new_namespace(spec, SPEC_NS_USER);
-    b->new_mount = !b->options->join && plan_new_namespace(spec, SPEC_NS_MOUNT);
+    b->joined_mount = !b->options->join && plan_joined_namespace(spec, SPEC_NS_MOUNT) && spec->root.kind == SPEC_ROOT_DIRECTORY;
+    b->new_mount = b->joined_mount || (!b->options->join && plan_new_namespace(spec, SPEC_NS_MOUNT));
     b->need_proc = spec->n_sysctl || spec->process.has_oom_score_adj || spec->process.apparmor_profile ||
                    spec->process.selinux_label;
     b->prepare = b->new_user && b->privileged && b->new_mount &&

@@ -95,7 +95,8 @@ struct builder {
     bool privileged;  /* we have CAP_SYS_ADMIN here */
     bool new_user;    /* a new user namespace */
     bool prepare;     /* sources are opened before the user namespace is entered */
-    bool new_mount;
+    bool new_mount;   /* mounts of the spec's are made, in a new mount namespace or */
+    bool joined_mount; /* in one that is joined, whose root is changed */
     bool have_dev;    /* /dev is a fresh tmpfs */
     bool have_devpts;
     bool scratch_attached; /* a scratch tmpfs lies between the old root and the new */

@@ -486,6 +486,10 @@ static void add_old_propagation(struct builder *b, bool own_root)
 {
     unsigned long flags = propagation_of(b->spec->rootfs_propagation);
 
+    if (b->joined_mount) { /* no more than keeps the new root from being mounted on the old one's peers */
+        builder_add(b, NEW_OP(PROPAGATION, .num = MS_PRIVATE_));
+        return;
+    }
     if (own_root && (flags & MS_UNBINDABLE_))
         flags = MS_SLAVE_ | MS_REC_;
     builder_add(b, NEW_OP(PROPAGATION, .num = flags, .flags = !b->new_user));
@@ -724,7 +728,7 @@ int plan_add_root(struct builder *b, box_error **err)
         builder_add(b, NEW_OP(SETATTR, .slot = SLOT_DEV, .num = MOUNT_ATTR_RDONLY));
     add_create_hooks(b);
     if (own_root)
-        builder_add(b, NEW_OP(PIVOT, .num = b->scratch_attached ? 2 : 1, .num2 = old_root_has_peers(spec),
+        builder_add(b, NEW_OP(PIVOT, .num = b->scratch_attached ? 2 : 1, .num2 = b->joined_mount || old_root_has_peers(spec),
                               .flags = b->options->no_pivot ? PIVOT_CHROOT : 0));
     if (spec->root.readonly)
         builder_add(b, NEW_OP(ROOT_READONLY));
