@@ -1,7 +1,7 @@
 /* Start to exit: what libbox costs beside the bare system calls and beside other runtimes.
  *
  *     bench-start --true FILE --dir DIR [--runs N] [--json FILE] [--lxc FILE] [--box FILE --image NAME]
- * [--big MIB]...
+ * [--oci FILE] [--big MIB]...
  *
  * DIR is an empty scratch directory. tests/bench/run makes it, and is what people call. */
 #include "bench.h"
@@ -32,7 +32,7 @@
 static struct settings {
     const char *program; /* the true, on the host */
     const char *dir;
-    const char *lxc, *box, *image;
+    const char *lxc, *box, *image, *oci;
     unsigned runs;
     uint64_t big[4];
     size_t n_big;
@@ -338,10 +338,9 @@ static void bare_rows(bool user)
     box_spec_free(spec);
 }
 
-static void peer_rows(void)
+static char *bare_bundle(void)
 {
-    struct group g = {.name = "namespaces, beside other runtimes"};
-    box_spec *spec = bare_spec(false), *bundled = bare_spec(false);
+    box_spec *bundled = bare_spec(false);
     char *args[] = {"/bin/true", NULL};
     box_error *err = NULL;
 
@@ -350,12 +349,21 @@ static void peer_rows(void)
     /* runc wants a /proc to set the process up with. */
     must(box_spec_add_mount(bundled, "proc", "proc", "/proc", NULL, &err), err, "mount");
     must(box_spec_set_cwd(bundled, "/", &err), err, "cwd");
+    char *dir = bundle("bare", bundled);
+    box_spec_free(bundled);
+    return dir;
+}
+
+static void peer_rows(void)
+{
+    struct group g = {.name = "namespaces, beside other runtimes"};
+    box_spec *spec = bare_spec(false);
 
     bench_add(&g, "libbox", run_launch, spec);
     add_command(&g, "bwrap", "bwrap", "--unshare-pid", "--unshare-uts", "--unshare-ipc", "--unshare-net",
                 "--unshare-cgroup", "--bind", "/", "/", settings.program, NULL);
     add_command(&g, "minijail0", "minijail0", "-v", "-p", "-l", "-e", "-N", "--uts", settings.program, NULL);
-    add_runtimes(&g, bundle("bare", bundled));
+    add_runtimes(&g, bare_bundle());
     struct worker *lxc = settings.lxc ? new_worker(settings.lxc, settings.path[3], 0) : NULL;
     if (lxc)
         bench_add(&g, "liblxc, in process", bench_worker, lxc);
@@ -366,7 +374,46 @@ static void peer_rows(void)
     else
         bench_skip(g.name, "liblxc, in process", "built without liblxc");
     box_spec_free(spec);
-    box_spec_free(bundled);
+}
+
+/* Where the run directory belongs: a tmpfs, as /run is, when there is one that we may write to. */
+static char *run_dir(const char *name)
+{
+    struct statfs fs;
+    char *path = NULL;
+
+    if (statfs("/dev/shm", &fs) < 0 || fs.f_type != TMPFS_MAGIC || access("/dev/shm", W_OK) < 0)
+        return in_dir(name);
+    if (asprintf(&path, "/dev/shm/%s-%s", strrchr(settings.dir, '/') + 1, name) < 0)
+        die("out of memory");
+    return path;
+}
+
+/* One bundle by one runtime after the other, each as the process that an engine starts, the state of each on tmpfs. */
+static void one_oci_row(const char *name, const char *dir)
+{
+    struct group g = {.name = name};
+
+    add_command(&g, "libbox", settings.oci, "--root", run_dir("box-oci"), "run", "-b", dir, "libbox-bench", NULL);
+    add_command(&g, "runc run", "runc", "--root", run_dir("runc"), "run", "-b", dir, "libbox-bench", NULL);
+    add_command(&g, "crun run", "crun", "--root", run_dir("crun"), "run", "-b", dir, "libbox-bench", NULL);
+    add_command(&g, "crun run, without cgroups", "crun", "--root", run_dir("crun"), "--cgroup-manager=disabled", "run", "-b",
+                dir, "libbox-bench", NULL);
+    slower(&g, 1, 2);
+    bench_run(&g, settings.runs / 3 + 1, &settings.out);
+}
+
+static void oci_rows(void)
+{
+    box_spec *full = full_spec(DIRECTORY, true);
+
+    if (!settings.oci) {
+        bench_skip("box-oci run, full bundle", "runc run", "the program box-oci is not there");
+        return;
+    }
+    one_oci_row("box-oci run, namespaces and a root", bare_bundle());
+    one_oci_row("box-oci run, full bundle", bundle("full", full));
+    box_spec_free(full);
 }
 
 static uint64_t free_mib(void)
@@ -413,19 +460,6 @@ static void memory_rows(const char *self)
         bench_worker_end(again);
         bench_worker_end(forked);
     }
-}
-
-/* Where the run directory belongs: a tmpfs, as /run is, when there is one that we may write to. */
-static char *run_dir(const char *name)
-{
-    struct statfs fs;
-    char *path = NULL;
-
-    if (statfs("/dev/shm", &fs) < 0 || fs.f_type != TMPFS_MAGIC || access("/dev/shm", W_OK) < 0)
-        return in_dir(name);
-    if (asprintf(&path, "/dev/shm/%s-%s", strrchr(settings.dir, '/') + 1, name) < 0)
-        die("out of memory");
-    return path;
 }
 
 static void one_full_row(const char *name, int64_t (*run)(struct subject *), void *data, unsigned share)
@@ -485,7 +519,7 @@ static void full_rows(void)
 /* Some runtimes refuse a hybrid cgroup hierarchy. In a mount namespace of this program's own, which is the last that it
  * does, the unified hierarchy alone is shown, to them and to libbox alike. It has no controllers where the others are
  * v1's, so the limits are left out; the device rules stay. */
-static void unified_rows(void)
+static void unified_rows(bool oci_alone)
 {
     struct group bare = {.name = "namespaces, unified hierarchy alone"}, full = {.name = "full, unified alone, no limits"};
     box_spec *rooted = full_spec(DIRECTORY, false), *spec = full_spec(THROWN_AWAY, false);
@@ -499,15 +533,22 @@ static void unified_rows(void)
         return;
     }
     box_spec *host = bare_spec(false);
+    char *bundled = bundle("full-unified", rooted);
     bench_add(&bare, "libbox", run_launch, host);
-    add_runtimes(&bare, in_dir("bare"));
+    add_runtimes(&bare, bare_bundle());
     slower(&bare, 1, 4);
-    bench_run(&bare, settings.runs / 2 + 1, &settings.out);
+    if (!oci_alone)
+        bench_run(&bare, settings.runs / 2 + 1, &settings.out);
     bench_add(&full, "libbox", run_launch, spec);
     add_floor(&full, NAMESPACES, false);
-    add_runtimes(&full, bundle("full-unified", rooted));
+    add_runtimes(&full, bundled);
     slower(&full, 2, 4);
-    bench_run(&full, settings.runs / 2 + 1, &settings.out);
+    if (!oci_alone)
+        bench_run(&full, settings.runs / 2 + 1, &settings.out);
+    if (settings.oci) {
+        one_oci_row("box-oci run, namespaces and a root, unified alone", bare_bundle());
+        one_oci_row("box-oci run, full bundle, unified alone, no limits", bundled);
+    }
     box_spec_free(host);
     box_spec_free(spec);
     box_spec_free(rooted);
@@ -593,6 +634,7 @@ int main(int argc, char **argv)
                                             {"lxc", 1, NULL, 'l'},
                                             {"box", 1, NULL, 'b'},
                                             {"image", 1, NULL, 'i'},
+                                            {"oci", 1, NULL, 'c'},
                                             {"big", 1, NULL, 'm'},
                                             {"once", 0, NULL, 'o'},
                                             {"worker", 1, NULL, 'w'},
@@ -626,6 +668,9 @@ int main(int argc, char **argv)
             break;
         case 'i':
             settings.image = optarg;
+            break;
+        case 'c':
+            settings.oci = optarg;
             break;
         case 'm':
             if (settings.n_big < sizeof(settings.big) / sizeof(*settings.big))
@@ -662,10 +707,12 @@ int main(int argc, char **argv)
         peer_rows();
     if (!*only || strstr(only, "process"))
         process_rows("/proc/self/exe");
+    if (!*only || strstr(only, "oci"))
+        oci_rows();
     if (!*only || strstr(only, "memory"))
         memory_rows("/proc/self/exe");
-    if (!*only || strstr(only, "peers"))
-        unified_rows();
+    if (!*only || strstr(only, "peers") || strstr(only, "oci"))
+        unified_rows(*only && !strstr(only, "peers"));
     if (bench_finish(&settings.out) < 0)
         die("%s: %s", settings.out.json_path, strerror(errno));
     return 0;

@@ -107,7 +107,8 @@ built_programs() {
 }
 
 extra_programs() {
-    for program in newuidmap newgidmap; do
+    # The runtimes are there to be measured against, by hand: tests/vm/shell, then tests/bench/run.
+    for program in newuidmap newgidmap crun runc; do
         command -v "$program" || :
     done
     # Opened at run time, so no program names them.
