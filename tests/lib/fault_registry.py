@@ -5,13 +5,15 @@
 How it behaves depends on the first component of the repository: plain, drop, short, stall, norange, badrange, extra,
 corrupt, busy, always-busy, broken, elsewhere, loop, clear, headers, denied, token, basic, pages, endless, otherhost,
 echo, hostile ... Every repository has one blob, of SIZE bytes, and one manifest ("latest") that names it; but those that are written
-to (copied, flaky, forgetful, token/n) begin with the manifest alone.
+to (copied, flaky, forgetful, token/n) begin with the manifest alone. The tags of "idle" come when every other
+connection is closed, and what was asked over them is in the log. While PORTFILE.slow exists all blobs come slowly.
 Uploads are taken, in pieces or whole, and break as "flaky" says. Each request is one line of the log:
 METHOD PATH host=HOST auth=SCHEME range=RANGE status=STATUS.
 """
 import base64, hashlib, http.server, json, os, socket, ssl, struct, sys, threading, time, urllib.parse
 
 SIZE = 3_000_000
+SLOW_PIECE = 16384
 BLOB = bytes(i * 7 % 251 for i in range(1000)) * (SIZE // 1000)
 BLOB_DIGEST = "sha256:" + hashlib.sha256(BLOB).hexdigest()
 CONFIG = json.dumps({"architecture": "amd64", "os": "linux", "rootfs": {"type": "layers", "diff_ids": []}}).encode()
@@ -23,6 +25,7 @@ MANIFEST = json.dumps({"schemaVersion": 2, "mediaType": OCI + "manifest.v1+json"
 MANIFEST_DIGEST = "sha256:" + hashlib.sha256(MANIFEST).hexdigest()
 
 lock = threading.Lock()
+connections = 0   # that are open
 counts = {}       # how often something was asked for
 uploads = {}      # id -> bytearray
 blobs = {}        # (repository, digest) -> bytes
@@ -258,9 +261,17 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 self.wfile.write(rest[i:i + 1000])
                 time.sleep(0.05)
             return None
+        if os.path.exists(sys.argv[1] + ".slow"):
+            self.answer(status, b"", Content_Length=str(len(rest)), **headers)
+            for i in range(0, len(rest), SLOW_PIECE):
+                self.wfile.write(rest[i:i + SLOW_PIECE])
+                time.sleep(0.002)
+            return None
         return self.answer(status, rest, **headers)
 
     def tags(self):
+        while self.mode == "idle" and connections > 1:
+            time.sleep(0.002)
         page = int(self.query.get("last", ["0"])[0])
         link = {}
         if self.mode == "pages" and page < 3:
@@ -323,6 +334,19 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 class Server(http.server.ThreadingHTTPServer):
     daemon_threads = True
+
+    # Counted by the thread that accepts, so that a connection made earlier is counted before a later one asks.
+    def process_request(self, request, client_address):
+        global connections
+        with lock:
+            connections += 1
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request):
+        global connections
+        super().shutdown_request(request)
+        with lock:
+            connections -= 1
 
     def handle_error(self, request, client_address):
         pass
