@@ -75,6 +75,7 @@ struct display {
     size_t n;     /* lines in use */
     size_t drawn; /* lines on the screen */
     struct timespec last;
+    char resolved[200]; /* the digest that the name led to */
 };
 
 static const char *const pull_steps[] = {"", "Waiting", "Downloading", "Download complete", "Extracting", "Pull complete",
@@ -158,6 +159,8 @@ static struct line *line_of(struct display *d, const box_image_progress *p)
 static int show(const box_image_progress *p, void *data)
 {
     struct display *d = data;
+    if (p->stage == BOX_IMAGE_STAGE_RESOLVED)
+        snprintf(d->resolved, sizeof(d->resolved), "%s", p->object);
     bool layer = p->stage == BOX_IMAGE_STAGE_LAYER || p->stage == BOX_IMAGE_STAGE_KEPT || p->stage == BOX_IMAGE_STAGE_DOWNLOAD;
     struct line *line = !d->quiet && layer && *p->object ? line_of(d, p) : NULL;
 
@@ -233,7 +236,7 @@ static int pull_one(box_registry *registry, const struct pull *how, const char *
         box_image_familiar_name(name, &familiar, NULL);
         bool same = before && strcmp(before, box_image_digest(image)) == 0;
         if (!how->quiet)
-            fprintf(how->out, "Digest: %s\nStatus: %s for %s\n", box_image_digest(image),
+            fprintf(how->out, "Digest: %s\nStatus: %s for %s\n", d->resolved,
                     same ? "Image is up to date" : "Downloaded newer image", familiar ? familiar : name);
     }
     free(d);

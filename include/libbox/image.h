@@ -62,14 +62,17 @@ enum box_image_stage {
     BOX_IMAGE_STAGE_KEPT = 2,    /* a layer was in the store already */
     BOX_IMAGE_STAGE_SYNC = 3,    /* everything is being written to disk */
     BOX_IMAGE_STAGE_FINISHED = 4, /* an image has become visible */
-    BOX_IMAGE_STAGE_DOWNLOAD = 5  /* pull: a layer's blob is coming; it is unpacked at the same time, so reports
+    BOX_IMAGE_STAGE_DOWNLOAD = 5, /* pull: a layer's blob is coming; it is unpacked at the same time, so reports
                                      of this stage and of BOX_IMAGE_STAGE_LAYER come in turns */
+    BOX_IMAGE_STAGE_RESOLVED = 6  /* pull, once, before all others: what the name led to in the registry. The object
+                                     is its digest: that of the index where the image is there for several
+                                     platforms, and not of the one manifest in it that is taken */
 };
 
 typedef struct box_image_progress {
     enum box_image_stage stage;
-    const char *object; /* the layer's diff id, also while it is downloaded; the image's id; "" when there is
-                           none */
+    const char *object; /* the layer's diff id, also while it is downloaded; the image's id; the digest that was
+                           resolved; "" when there is none */
     unsigned layer;     /* number of the layer in its image, from 0, … */
     unsigned layers;    /* … of so many */
     uint64_t done;      /* bytes of the archive or blob read for this object */

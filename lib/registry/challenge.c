@@ -219,18 +219,37 @@ int box_upload_range_read(const char *value, uint64_t *next, box_error **err)
     return 0;
 }
 
+/* "Sun, 06 Nov 1994 08:49:37 GMT" of RFC 9110, 5.6.7, by hand: strptime(3) reads the names of days and months that the
+ * host's locale has. -1: none. */
+static int64_t read_date(const char *text)
+{
+    static const char months[] = "janfebmaraprmayjunjulaugsepoctnovdec";
+    const char *comma = strchr(text, ',');
+    unsigned day, year, hour, minute, second;
+    char name[4];
+
+    if (!comma || sscanf(comma + 1, " %2u %3[A-Za-z] %4u %2u:%2u:%2u", &day, name, &year, &hour, &minute, &second) != 6)
+        return -1;
+    int month = 0;
+    while (month < 12 && strncasecmp(months + 3 * (size_t)month, name, 3) != 0)
+        month++;
+    if (month == 12 || day < 1 || day > 31 || year < 1970 || hour > 23 || minute > 59 || second > 60)
+        return -1;
+    struct tm tm = {.tm_year = (int)year - 1900, .tm_mon = month, .tm_mday = (int)day, .tm_hour = (int)hour,
+                    .tm_min = (int)minute, .tm_sec = (int)second};
+    return timegm(&tm);
+}
+
 int64_t box_retry_after_read(const char *value, int64_t now_s)
 {
     uint64_t seconds = 0;
-    struct tm tm = {0};
     const char *at = read_number(skip_space(value), &seconds);
 
     if (at && !*skip_space(at))
         return seconds > INT32_MAX ? (int64_t)INT32_MAX * 1000 : (int64_t)seconds * 1000;
-    at = strptime(skip_space(value), "%a, %d %b %Y %H:%M:%S", &tm);
-    if (!at)
+    int64_t when = read_date(value);
+    if (when < 0)
         return -1;
-    int64_t when = timegm(&tm);
     if (when <= now_s)
         return 0;
     return when - now_s > INT32_MAX ? (int64_t)INT32_MAX * 1000 : (when - now_s) * 1000;

@@ -22,8 +22,11 @@ int box_image_pull(box_store *store, box_registry *registry, const char *name, c
     if (!full)
         return box_fail_nomem(err);
     r = box_http_remote_open(&call, &reference, &remote, err);
-    if (r == 0)
+    if (r == 0) {
+        remote.progress = options ? options->progress : NULL;
+        remote.progress_data = options ? options->progress_data : NULL;
         r = box_image_pull_from(store, &remote.base, full, reference.digest ? reference.digest : reference.tag,
                                 options, image, err);
+    }
     return r < 0 ? box_fail_wrap(err, r, "pull %s", full) : 0;
 }

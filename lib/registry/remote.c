@@ -59,6 +59,27 @@ static int ask_manifest(struct asking *asking, struct box_target *target, box_er
                                 err);
 }
 
+/* The first document is what the name led to; what an index in turn leads to comes by later calls. A registry's own
+ * word for the digest counts for nothing. */
+static int tell_resolved(struct box_http_remote *remote, const char *reference, const box_registry_document *document,
+                         box_error **err)
+{
+    box_image_progress_fn *progress = remote->progress;
+    struct box_digest given, found;
+    char text[BOX_DIGEST_TEXT];
+
+    if (!progress)
+        return 0;
+    remote->progress = NULL;
+    bool by_digest = box_digest_parse(reference, &given, NULL) == 0;
+    int r = box_digest_data(by_digest ? given.algorithm : BOX_SHA256, document->text, document->length, &found, err);
+    if (r < 0)
+        return r;
+    const box_image_progress report = {
+        BOX_IMAGE_STAGE_RESOLVED, box_digest_format(&found, text), 0, 0, document->length, document->length};
+    return progress(&report, remote->progress_data) ? box_fail(err, BOX_ECANCELLED, "cancelled") : 0;
+}
+
 static int get_manifest(struct box_remote *remote, const char *reference, char **text, size_t *length,
                         char **media_type, box_error **err)
 {
@@ -66,8 +87,12 @@ static int get_manifest(struct box_remote *remote, const char *reference, char *
     struct asking asking = {(struct box_http_remote *)remote, ((struct box_http_remote *)remote)->call, ask_manifest, &q, false};
     int r = ask_all(&asking, err);
 
-    if (r < 0)
+    if (r == 0)
+        r = tell_resolved(asking.remote, reference, &q.document, err);
+    if (r < 0) {
+        box_registry_document_clear(&q.document);
         return r;
+    }
     *text = box_take(q.document.text);
     *length = q.document.length;
     *media_type = box_take(q.document.media_type);

@@ -11,6 +11,8 @@ struct box_http_remote {
     struct box_target *targets; /* the mirrors, then the registry itself, which is opened when it is needed */
     size_t n_targets;
     char *domain, *repository;
+    box_image_progress_fn *progress; /* told once what the first document is, BOX_IMAGE_STAGE_RESOLVED; may be NULL */
+    void *progress_data;
 };
 
 /* The remote for the repository of a reference; mirrors only when reading. The call's registry must live longer. */

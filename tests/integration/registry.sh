@@ -134,6 +134,9 @@ put("manifests/signature", artifact, "application/vnd.oci.image.manifest.v1+json
 PYTHON
     ok "an index and an artifact are made" python3 make.py "$plain" "$digest"
     ok "an index is pulled for this machine" other pull "$plain/team/app:multi"
+    like "and shown by the digest of the index, to which the tag leads" "$OUT" "^Digest: sha256:$(h manifest "$plain/team/app:multi" | sha256sum | cut -d ' ' -f 1)\$"
+    ok "pulled again" other pull "$plain/team/app:multi"
+    like "it is up to date" "$OUT" '^Status: Image is up to date for '
     ok "one platform of it is copied" h copy "$plain/team/app:multi" "$plain/one:1"
     is "which is this machine's" "$OUT" "$digest"
     ok "all of it is copied" h --all copy "$plain/team/app:multi" "$plain/all:1"

@@ -123,7 +123,15 @@ Test(registry_challenge, retry_after_is_seconds_or_a_date)
     cr_assert_eq(box_retry_after_read("120", 0), 120000);
     cr_assert_eq(box_retry_after_read("Sun, 06 Nov 1994 08:49:37 GMT", 784111777 - 10), 10000);
     cr_assert_eq(box_retry_after_read("Sun, 06 Nov 1994 08:49:37 GMT", 784111777 + 10), 0);
+    cr_assert_eq(box_retry_after_read(" Fri,  2 dec 2033 23:59:60 GMT", 2017180800 - 1), 1000);
     cr_assert_eq(box_retry_after_read("soon", 0), -1);
+    cr_assert_eq(box_retry_after_read("Sun, 06 Nov", 0), -1);
+    cr_assert_eq(box_retry_after_read("Sun, 06 Nav 1994 08:49:37 GMT", 0), -1);
+    cr_assert_eq(box_retry_after_read("Sun, 06 No 1994 08:49:37 GMT", 0), -1);
+    cr_assert_eq(box_retry_after_read("Sun, 32 Nov 1994 08:49:37 GMT", 0), -1);
+    cr_assert_eq(box_retry_after_read("Sun, -6 Nov 1994 08:49:37 GMT", 0), -1);
+    cr_assert_eq(box_retry_after_read("Sun, 06 Nov 1994 24:49:37 GMT", 0), -1);
+    cr_assert_eq(box_retry_after_read("So, 06 Nov 1994 08:49:37 GMT", 784111777 - 10), 10000);
     cr_assert_eq(box_retry_after_read("-5", 0), -1);
     cr_assert_eq(box_retry_after_read("9223372036854775807", 0), (int64_t)INT32_MAX * 1000);
 }
