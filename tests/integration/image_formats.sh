@@ -47,9 +47,16 @@ is "the image has three layers" "$(box load -q -i "$layout" >/dev/null && ls "$B
 like "one of them with whiteouts" "$(find "$BOX_TMP"/root/layers/*/diff -type c -exec stat -c '%t:%T %n' {} +)" '^0:0 .*/srv/gone$'
 ok "there is something to compare with" test "$(wc -l <"$BOX_TMP/expected.txt")" -gt 50
 
-# The tree as a container sees it; the user of the image is not root, so one is asked for.
+# The tree as a container sees it; the user of the image is not root, so one is asked for. A run that fails says why:
+# an empty tree alone does not tell what went wrong.
 same_tree() { # NAME
-    box run --rm -u 0 -v "$BOX_TMP:/mnt:ro" "$1" sh /mnt/describe / >"$BOX_TMP/found.txt" 2>"$BOX_TMP/found.err"
+    status=0
+    box run --rm -u 0 -v "$BOX_TMP:/mnt:ro" "$1" sh /mnt/describe / >"$BOX_TMP/found.txt" 2>"$BOX_TMP/found.err" || status=$?
+    if [ "$status" != 0 ]; then
+        echo "box run ended with $status:"
+        cat "$BOX_TMP/found.err"
+        return 1
+    fi
     grep -v '^\./mnt' "$BOX_TMP/found.txt" >"$BOX_TMP/found2.txt"
     diff "$BOX_TMP/expected.txt" "$BOX_TMP/found2.txt"
 }
