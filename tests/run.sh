@@ -9,7 +9,7 @@ set -u
 src=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd) || exit 2
 build=$src/build
 only='' match='' keep='' verbose='' install=1
-all_parts='unit headers package integration threaded hostile asan tsan fuzz vm-root vm-user'
+all_parts='unit headers package integration threaded hostile engines asan tsan fuzz vm-root vm-user'
 
 usage() {
     sed -n '2,/^set -u/{/^#/s/^# \{0,1\}//p;}' "$0"
@@ -142,6 +142,7 @@ part_package() { build_main && run_kinds "$build" package; }
 part_integration() { build_main && run_kinds "$build" integration; }
 part_threaded() { build_main && run_kinds "$build" threaded; }
 part_hostile() { build_main && run_kinds "$build" hostile; }
+part_engines() { build_main && run_kinds "$build" engines; }
 part_asan() { build_asan && (sanitizer_env; run_kinds "$build-asan" unit integration hostile); }
 
 part_tsan() {
