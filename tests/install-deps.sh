@@ -22,7 +22,7 @@ packages() { # GROUP required|optional
         libcap-ng-dev libjson-c-dev libarchive-dev ;;
     apt-get:build:optional) echo libisal-dev ;;
     apt-get:test:required) echo g++ libcriterion-dev binutils busybox-static ;;
-    apt-get:test:optional) echo uidmap skopeo umoci clang libclang-rt-dev erofs-utils libcurl4 docker-registry apache2-utils podman netavark runc \
+    apt-get:test:optional) echo uidmap skopeo umoci clang libclang-rt-dev erofs-utils libcurl4 docker-registry apache2-utils podman buildah netavark runc \
         openssl python3 ;;
     apt-get:vm:required) echo qemu-system-x86 e2fsprogs busybox-static ;;
     apt-get:vm:optional) echo uidmap ;;
