@@ -99,6 +99,8 @@ int verb_import(int argc, char **argv);
 int verb_images(int argc, char **argv);
 int verb_rmi(int argc, char **argv);
 int verb_system(int argc, char **argv);
+/* Has the images that were pulled last written to disk by a process that outlives this one. */
+void sync_in_background(void);
 int verb_image_prune(int argc, char **argv);
 int verb_container_prune(int argc, char **argv);
 int verb_doctor(int argc, char **argv);

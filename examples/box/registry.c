@@ -230,8 +230,10 @@ static int pull_one(box_registry *registry, const struct pull *how, const char *
     options.platform = how->platform;
     options.progress = show;
     options.progress_data = d;
+    options.late = true; /* whoever waits here wants to use the image: it is written to disk meanwhile */
     int r = box_image_pull(store(), registry, name, &options, &image, &err);
     if (r == 0) {
+        sync_in_background();
         show_end(d);
         box_image_familiar_name(name, &familiar, NULL);
         bool same = before && strcmp(before, box_image_digest(image)) == 0;

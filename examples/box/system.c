@@ -1,8 +1,11 @@
 /* `system df` and the pruning verbs: what the store takes on disk, and giving it back. */
 #include "box.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -333,12 +336,54 @@ static int setting(int argc, char **argv)
     return 0;
 }
 
+/* ---- Waiting for the disk ---- */
+
+static int sync_store(int argc, char **argv)
+{
+    const struct flag flags[] = {{0}};
+    box_error *err = NULL;
+
+    box_store *existing = NULL; /* one that was removed meanwhile is not made anew */
+
+    if (read_flags(argc, argv, flags, true, "system sync") < 0)
+        return EXIT_BOX;
+    if (box_store_open(globals.root, globals.runroot, BOX_STORE_EXISTING, &existing, &err) < 0)
+        return fail(err), EXIT_BOX;
+    int r = box_store_sync(existing, &err);
+    box_store_free(existing);
+    return r < 0 ? (fail(err), 1) : 0;
+}
+
+/* A process of its own, with nothing of the terminal's or the caller's: a pipe that it held would not end. */
+__attribute__((noreturn)) static void become_sync(void)
+{
+    int null = open("/dev/null", O_RDWR);
+
+    setsid();
+    if (null < 0 || dup2(null, 0) < 0 || dup2(null, 1) < 0 || dup2(null, 2) < 0 || fork() != 0 || chdir("/") < 0)
+        _exit(0);
+    close_range(3, ~0u, 0);
+    execl("/proc/self/exe", "box", "--root", box_store_root(store()), "--runroot", box_store_runroot(store()), "system",
+          "sync", (char *)NULL);
+    _exit(1);
+}
+
+void sync_in_background(void)
+{
+    pid_t child = fork();
+
+    if (child == 0)
+        become_sync();
+    while (child > 0 && waitpid(child, NULL, 0) < 0 && errno == EINTR)
+        ;
+}
+
 int verb_system(int argc, char **argv)
 {
     static const struct {
         const char *name;
         int (*run)(int, char **);
-    } verbs[] = {{"df", df}, {"prune", system_prune}, {"check", check}, {"setting", setting}};
+    } verbs[] = {{"df", df}, {"prune", system_prune}, {"check", check}, {"setting", setting}, {"sync", sync_store}};
 
     for (size_t i = 0; argc > 1 && i < sizeof(verbs) / sizeof(*verbs); i++)
         if (strcmp(argv[1], verbs[i].name) == 0)
@@ -347,6 +392,7 @@ int verb_system(int argc, char **argv)
             "Usage: box system COMMAND\n\n  df      What images and containers take on disk\n"
             "  prune   Remove stopped containers and images of no use\n"
             "  check   Look for damage in the store, and repair it\n"
-            "  setting Show or change how the store works: layers = auto | tree | erofs\n");
+            "  setting Show or change how the store works: layers = auto | tree | erofs\n"
+            "  sync    Wait until all images are on disk\n");
     return argc > 1 && strcmp(argv[1], "--help") == 0 ? 0 : 1;
 }

@@ -109,10 +109,11 @@ typedef struct box_transfer_options {
                       readable, which it is not read for. -1: none */
     box_image_progress_fn *progress; /* as for loading; another value than 0 cancels */
     void *progress_data;
+    bool late; /* pull: return when the image can be used, before it is on disk (box_store_sync()) */
 } box_transfer_options;
 #define BOX_TRANSFER_OPTIONS_INIT                         \
     {                                                     \
-        1, NULL, false, NULL, 0, -1, -1, NULL, NULL       \
+        1, NULL, false, NULL, 0, -1, -1, NULL, NULL, false \
     }
 
 /* Pulls an image by name (with tag or digest) into the store, and names it so there. Layers that the store

@@ -74,6 +74,18 @@ BOX_API int box_store_get(box_store *store, const char *key, char **value, box_e
 /* value NULL: the default again. Operations that run already may go on with what they found. */
 BOX_API int box_store_set(box_store *store, const char *key, const char *value, box_error **err);
 
+/* Waits until every image of the store is on disk (syncfs(2) of its file system). All operations do so by themselves
+ * before they return, but for a pull with the option `late`, which returns as soon as its image can be used: writing
+ * the image takes about as long again as fetching and unpacking it. Whoever pulls so calls this soon afterwards, in
+ * another thread or process if it likes: others can use the store meanwhile, and wait for a moment at its end only.
+ *
+ * Until it was called a kill of any process costs nothing. After a power cut the next box_store_open() looks for such
+ * images: one whose blobs were written is unpacked again from them, and stays; another is gone, and is to be pulled
+ * again. Everything that changes names or makes a container that lasts does the same as this call first.
+ *
+ * May be called by several threads and processes at once. Without such images it does nothing. BOX_ESYSTEM. */
+BOX_API int box_store_sync(box_store *store, box_error **err);
+
 /* What a call took away. */
 typedef struct box_store_freed {
     size_t blobs;

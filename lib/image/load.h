@@ -44,6 +44,7 @@ struct load {
     pthread_mutex_t mutex;
     bool cancelled;
     bool keeps_blobs; /* the store does */
+    bool late;        /* the images may become visible before they are on disk: store_late.h */
 };
 
 int box_load_init(struct load *load, box_store *store, const box_image_options *options, box_error **err);

@@ -1,5 +1,5 @@
 /* The moment at which images become visible: everything that they need is on disk and synced, then one rename
- * of the index gives them their names. */
+ * of the index gives them their names. Or, late, everything is there, and gets synced afterwards: store_late.h. */
 #include "image/load.h"
 
 #include <stdlib.h>
@@ -7,6 +7,7 @@
 
 #include "base/array.h"
 #include "base/strings.h"
+#include "image/store_late.h"
 
 int box_load_need_all(struct load *load, box_error **err)
 {
@@ -39,19 +40,29 @@ static void lasting_clear(struct lasting *lasting)
 }
 #define _lasting_ __attribute__((cleanup(lasting_clear)))
 
+static int add_blob(struct lasting *lasting, const struct box_digest *digest, box_error **err)
+{
+    struct box_digest *blob = box_array_add(&lasting->blobs, &lasting->n_blobs, &lasting->blobs_capacity);
+
+    if (!blob)
+        return box_fail_nomem(err);
+    *blob = *digest;
+    return 0;
+}
+
 static int add_lasting(struct load *load, const struct load_image *image, struct lasting *lasting, box_error **err)
 {
-    int r = 0;
+    int r = add_blob(lasting, &image->config, err); /* a pull fetches it as a blob */
 
     for (size_t i = 0; r >= 0 && i < image->n_layers; i++) {
         char(*name)[BOX_LAYER_NAME] = box_array_add(&lasting->names, &lasting->n_names, &lasting->names_capacity);
-        struct box_digest *blob = box_array_add(&lasting->blobs, &lasting->n_blobs, &lasting->blobs_capacity);
-        if (!name || !blob)
+        if (!name)
             return box_fail_nomem(err);
-        *blob = image->blobs[i];
         r = box_store_find_layer(load->store, &image->layers[i], *name, NULL, err);
         if (r == 0)
             r = box_fail(err, BOX_ECORRUPT, "a layer has vanished from the store");
+        if (r > 0 && load->keeps_blobs)
+            r = add_blob(lasting, &image->blobs[i], err);
     }
     return r < 0 ? r : 0;
 }
@@ -65,8 +76,7 @@ static int make_durable(struct load *load, box_error **err)
     for (size_t i = 0; r == 0 && i < load->n_images; i++)
         r = add_lasting(load, &load->images[i], &lasting, err);
     if (r == 0)
-        r = box_store_settle(load->store, lasting.names, lasting.n_names, lasting.blobs,
-                             load->keeps_blobs ? lasting.n_blobs : 0, err);
+        r = box_store_settle(load->store, lasting.names, lasting.n_names, lasting.blobs, lasting.n_blobs, err);
     return r;
 }
 
@@ -77,10 +87,10 @@ static int stage_blobs(struct load *load, box_error **err)
     for (size_t i = 0; r == 0 && i < load->n_images; i++) {
         const struct load_image *image = &load->images[i];
         r = box_store_stage_blob(&load->work, &image->manifest, image->manifest_json, image->manifest_length,
-                                 err);
+                                 load->late, err);
         if (r == 0)
             r = box_store_stage_blob(&load->work, &image->config, image->config_json, image->config_length,
-                                     err);
+                                     load->late, err);
     }
     return r;
 }
@@ -102,9 +112,9 @@ static int publish_blobs(struct load *load, box_error **err)
     for (size_t i = 0; r == 0 && i < load->n_images; i++) {
         const struct load_image *image = &load->images[i];
         if (!staged_before(load, i, &image->config))
-            r = box_store_publish_blob(&load->work, &image->config, err);
+            r = box_store_publish_blob(&load->work, &image->config, load->late, err);
         if (r == 0 && !staged_before(load, i, &image->manifest))
-            r = box_store_publish_blob(&load->work, &image->manifest, err);
+            r = box_store_publish_blob(&load->work, &image->manifest, load->late, err);
     }
     return r;
 }
@@ -158,9 +168,10 @@ int box_load_commit(struct load *load, box_image_list **out, box_error **err)
 {
     _cleanup_(box_image_list) box_image_list *list = calloc(1, sizeof(*list));
     _index_ struct box_index index = {0};
-    int r = list ? stage_blobs(load, err) : box_fail_nomem(err);
 
-    if (r == 0)
+    load->late = load->late && box_late_possible(load->store);
+    int r = list ? stage_blobs(load, err) : box_fail_nomem(err);
+    if (r == 0 && !load->late)
         r = make_durable(load, err);
     if (r < 0)
         return r;
@@ -173,7 +184,7 @@ int box_load_commit(struct load *load, box_image_list **out, box_error **err)
     if (r == 0)
         r = add_to_index(load, &index, err);
     if (r == 0)
-        r = box_index_write(load->store, &index, err);
+        r = load->late ? box_late_write(load->store, &index, err) : box_index_write(load->store, &index, err);
     if (r == 0)
         r = read_back(load, &index, list, err);
     box_store_unlock(&lock);

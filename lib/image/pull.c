@@ -112,29 +112,47 @@ static int find_manifest(struct box_pull *pull, const char *reference, struct do
     return r;
 }
 
-/* A small blob, from the store or from the remote. */
-static int get_config(struct box_pull *pull, const struct box_descriptor *d, char **text, size_t *length,
-                      box_error **err)
+/* Fetches the config, with the lock of its blob held, from its first byte: it is small. */
+static int fetch_config(struct box_pull *pull, const struct box_descriptor *d, char **text, size_t *length,
+                        box_error **err)
 {
     struct box_digest found;
-    int r;
+    _close_ int fd = box_store_open_partial(pull->load.store, &d->digest, err);
+    int r = fd < 0 ? fd : 0;
 
-    if (d->size > BOX_DOCUMENT_MAX)
-        return box_fail(err, BOX_ELIMIT, "the config has %llu bytes, of which %u are allowed",
-                        (unsigned long long)d->size, BOX_DOCUMENT_MAX);
-    if (box_store_read_blob(pull->load.store, &d->digest, text, length, NULL) == 0)
-        return 0;
-    _close_ int fd = openat(pull->load.work.fd, "config", O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    if (fd < 0)
-        return box_fail_sys(err, "open", "config", "cannot make a file for the config");
-    r = pull->remote->blob(pull->remote, &d->digest, d->size, fd, 0, NULL, NULL, err);
+    if (r == 0 && ftruncate(fd, 0) < 0)
+        r = box_fail_sys(err, "ftruncate", "config", "cannot begin the config anew");
+    if (r == 0)
+        r = pull->remote->blob(pull->remote, &d->digest, d->size, fd, 0, NULL, NULL, err);
     if (r == 0 && lseek(fd, 0, SEEK_SET) < 0)
         r = box_fail_sys(err, "lseek", "config", "cannot read the config");
     if (r == 0)
         r = box_fd_read(fd, BOX_DOCUMENT_MAX, text, length, err);
     if (r == 0)
         r = box_digest_data(d->digest.algorithm, *text, *length, &found, err);
-    return r < 0 ? r : box_digest_check(&d->digest, &found, "config", err);
+    if (r == 0)
+        r = box_digest_check(&d->digest, &found, "config", err);
+    if (r == 0)
+        return box_store_finish_partial(pull->load.store, &d->digest, err);
+    box_store_drop_partial(pull->load.store, &d->digest, NULL);
+    return r;
+}
+
+/* A small blob, from the store or from the remote; like a layer's it is fetched by one process on the machine. */
+static int get_config(struct box_pull *pull, const struct box_descriptor *d, char **text, size_t *length,
+                      box_error **err)
+{
+    if (d->size > BOX_DOCUMENT_MAX)
+        return box_fail(err, BOX_ELIMIT, "the config has %llu bytes, of which %u are allowed",
+                        (unsigned long long)d->size, BOX_DOCUMENT_MAX);
+    if (box_store_read_blob(pull->load.store, &d->digest, text, length, NULL) == 0)
+        return 0;
+    int lock = box_pull_lock_blob(pull, &d->digest, err);
+    if (lock < 0)
+        return lock;
+    int r = box_store_read_blob(pull->load.store, &d->digest, text, length, NULL) == 0 ? 0 : fetch_config(pull, d, text, length, err);
+    box_store_unlock_blob(pull->load.store, &d->digest, lock);
+    return r;
 }
 
 /* ---- The image ---- */
@@ -284,6 +302,7 @@ int box_image_pull_from(box_store *store, struct box_remote *remote, const char 
     load_options.progress_data = o->progress_data;
     pull.unpacking_max = o->threads ? o->threads : processors();
     int r = box_load_init(&pull.load, store, &load_options, err);
+    pull.load.late = o->late;
     if (r == 0)
         r = pull_image(&pull, name, reference, image, err);
     r = box_load_finish(&pull.load, r);

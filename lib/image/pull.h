@@ -24,6 +24,8 @@ struct box_pull {
 
 /* Whether to go on: 0; or BOX_ECANCELLED, BOX_ETIMEOUT. From any thread. */
 int box_pull_check(struct box_pull *pull, box_error **err);
+/* The lock of a blob, waited for as long as the pull goes on: the fd that holds it, or an error. */
+int box_pull_lock_blob(struct box_pull *pull, const struct box_digest *digest, box_error **err);
 /* Has all layers of the load in the store. */
 int box_pull_layers(struct box_pull *pull, box_error **err);
 

@@ -166,11 +166,11 @@ static void give_turn(struct job *job)
 
 /* ---- The blob ---- */
 
-static int lock_blob(struct job *job, box_error **err)
+int box_pull_lock_blob(struct box_pull *pull, const struct box_digest *digest, box_error **err)
 {
     for (;;) {
         box_error *why = NULL;
-        int fd = box_store_lock_blob(job->pull->load.store, &job->layer->blob, box_deadline_in_ns(PATIENCE), &why);
+        int fd = box_store_lock_blob(pull->load.store, digest, box_deadline_in_ns(PATIENCE), &why);
         if (fd != BOX_EBUSY) {
             if (err)
                 *err = why;
@@ -179,7 +179,7 @@ static int lock_blob(struct job *job, box_error **err)
             return fd;
         }
         box_error_free(why);
-        int r = box_pull_check(job->pull, err);
+        int r = box_pull_check(pull, err);
         if (r < 0)
             return r;
     }
@@ -208,7 +208,7 @@ static int open_partial(struct job *job, uint64_t *present, box_error **err)
 static int arrange(struct job *job, box_error **err)
 {
     uint64_t present = 0, kept = 0;
-    int r = job->lock = lock_blob(job, err);
+    int r = job->lock = box_pull_lock_blob(job->pull, &job->layer->blob, err);
 
     if (r < 0)
         return r;

@@ -15,6 +15,7 @@
 
 #include "base/json.h"
 #include "base/strings.h"
+#include "image/store_late.h"
 
 #define LAYOUT_VERSION 1
 #define LAYOUT_FILE    "layout"
@@ -267,6 +268,8 @@ int box_store_open(const char *root, const char *runroot, unsigned flags, box_st
         box_store_free(s);
         return r;
     }
+    if (!s->readonly)
+        box_store_recover(s); /* what cannot be recovered is no reason not to open either */
     *store = s;
     return 0;
 }

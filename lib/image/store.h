@@ -2,15 +2,18 @@
  * the pins by which containers hold images.
  *
  *     ROOT/layout                     {"libboxStore":1}: another number is another layout
- *     ROOT/lock                       held shared by whoever reads several of these, exclusive by whoever
- * changes them ROOT/images.json                an OCI index: a descriptor of a manifest for each name
+ *     ROOT/lock                       held shared by whoever reads several of these, exclusive by whoever changes them
+ *     ROOT/images.json                an OCI index: a descriptor of a manifest for each name
+ *     ROOT/images.late                the same, of this boot alone, while some are not on disk yet: store_late.h
  *     ROOT/blobs/sha256/HEX           manifests, configs, and layers' blobs as they came, by digest
  *     ROOT/blobs/sha256/HEX.zst       the blob of a layer that is not compressed, which this decompresses to
  *     ROOT/blobs/partial/             blobs on their way here: store_blob.c
  *     ROOT/settings.json              what box_store_set() changed
- *     ROOT/layers/HEX/diff            a layer unpacked, by diff id, or its image layer.erofs; layer.json beside it, and `durable` once
- * synced ROOT/layers/HEX.lock            held while the layer is unpacked ROOT/containers/ID/image        the
- * digest of the manifest that a container holds: a pin ROOT/volumes/                   the volume code's
+ *     ROOT/layers/HEX/diff            a layer unpacked, by diff id, or its image layer.erofs; layer.json beside it, and
+ *                                     `durable` once synced
+ *     ROOT/layers/HEX.lock            held while the layer is unpacked
+ *     ROOT/containers/ID/image        the digest of the manifest that a container holds: a pin
+ *     ROOT/volumes/                   the volume code's
  *     ROOT/tmp/RANDOM/lease           held as long as the operation lives that works in …
  *     ROOT/tmp/RANDOM/data/           … this directory; its lines say what the operation needs
  *     RUNROOT/                        the container code's
@@ -98,10 +101,11 @@ int box_store_each_need(const box_store *store, box_store_need_fn *visit, void *
 int box_store_read_blob(const box_store *store, const struct box_digest *digest, char **data, size_t *length,
                         box_error **err);
 /* Puts a blob into the workplace; box_store_publish_blob() makes it visible, with the lock held exclusively.
+ * late: neither is synced (store_late.h).
  */
 int box_store_stage_blob(struct box_store_work *work, const struct box_digest *digest, const void *data,
-                         size_t length, box_error **err);
-int box_store_publish_blob(struct box_store_work *work, const struct box_digest *digest, box_error **err);
+                         size_t length, bool late, box_error **err);
+int box_store_publish_blob(struct box_store_work *work, const struct box_digest *digest, bool late, box_error **err);
 
 /* A layer, and what it lies on. Mostly the latter makes no difference. But a layer that has files in
  * directories that it does not list takes these directories' owner and mode over from the layers below, so it

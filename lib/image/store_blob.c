@@ -278,6 +278,38 @@ int box_store_place_blobs(const box_store *store, const struct box_digest *blobs
     return box_dir_sync(store->blobsfd, err);
 }
 
+static void name_of_boot(const box_store *store, const struct box_digest *digest, enum form form, const char *boot,
+                         char name[2 * NAME_MAX_])
+{
+    char own[NAME_MAX_];
+
+    name_of(store, digest, form, own);
+    snprintf(name, 2 * NAME_MAX_, "%.*s+%s", (int)strcspn(own, "+"), own, boot);
+}
+
+bool box_store_adopt_blob(const box_store *store, const struct box_digest *digest, const char *boot)
+{
+    char to[NAME_MAX_], from[2 * NAME_MAX_];
+    bool adopted = false;
+
+    for (enum form form = WHOLE; form <= WHOLE_ZSTD; form++) {
+        name_of(store, digest, form, to);
+        name_of_boot(store, digest, form, boot, from);
+        adopted |= renameat2(store->partialfd, from, store->partialfd, to, RENAME_NOREPLACE) == 0;
+    }
+    return adopted;
+}
+
+void box_store_drop_of_boot(const box_store *store, const struct box_digest *digest, const char *boot)
+{
+    char name[2 * NAME_MAX_];
+
+    for (enum form form = WHOLE; form <= WHOLE_ZSTD; form++) {
+        name_of_boot(store, digest, form, boot, name);
+        unlinkat(store->partialfd, name, 0);
+    }
+}
+
 /* ---- Arriving ---- */
 
 int box_store_lock_blob(const box_store *store, const struct box_digest *digest, struct box_deadline deadline,

@@ -27,43 +27,68 @@
 
 /* ---- Blobs ---- */
 
-int box_store_read_blob(const box_store *store, const struct box_digest *digest, char **data, size_t *length,
-                        box_error **err)
+static int read_document(int dirfd, const char *name, const struct box_digest *digest, char **data, size_t *length,
+                         box_error **err)
 {
-    char hex[BOX_DIGEST_TEXT];
     _free_ char *content = NULL;
     struct box_digest found;
     size_t n = 0;
-    int r = box_file_read(store->blobsfd, box_digest_hex(digest, hex), BLOB_MAX, &content, &n, err);
+    int r = box_file_read(dirfd, name, BLOB_MAX, &content, &n, err);
 
     if (r == 0)
         r = box_digest_data(digest->algorithm, content, n, &found, err);
     if (r == 0)
         r = box_digest_check(digest, &found, "blob", err);
     if (r < 0)
-        return box_fail_wrap(err, r, "blob %s", box_digest_hex(digest, hex));
+        return box_fail_wrap(err, r, "blob %s", name);
     *data = box_take(content);
     *length = n;
     return 0;
 }
 
+int box_store_read_blob(const box_store *store, const struct box_digest *digest, char **data, size_t *length,
+                        box_error **err)
+{
+    char hex[BOX_DIGEST_TEXT], whole[BOX_DIGEST_TEXT + 64];
+
+    /* A config that was fetched a moment ago is where blobs are before they are synced. */
+    snprintf(whole, sizeof(whole), "%s+%s", box_digest_hex(digest, hex), store->boot);
+    if (store->boot[0] && store->partialfd >= 0 &&
+        faccessat(store->partialfd, whole, F_OK, AT_SYMLINK_NOFOLLOW) == 0 &&
+        read_document(store->partialfd, whole, digest, data, length, NULL) == 0)
+        return 0;
+    return read_document(store->blobsfd, hex, digest, data, length, err);
+}
+
 int box_store_stage_blob(struct box_store_work *work, const struct box_digest *digest, const void *data,
-                         size_t length, box_error **err)
+                         size_t length, bool late, box_error **err)
 {
     char hex[BOX_DIGEST_TEXT];
 
     box_digest_hex(digest, hex);
-    return box_file_replace(work->fd, hex, data, length, 0600, 0, err);
+    return box_file_replace(work->fd, hex, data, length, 0600, late ? BOX_FILE_NO_SYNC : 0, err);
 }
 
-int box_store_publish_blob(struct box_store_work *work, const struct box_digest *digest, box_error **err)
+static bool reads_right(const box_store *store, const struct box_digest *digest)
+{
+    char hex[BOX_DIGEST_TEXT];
+    _free_ char *data = NULL;
+    size_t length;
+
+    return read_document(store->blobsfd, box_digest_hex(digest, hex), digest, &data, &length, NULL) == 0;
+}
+
+int box_store_publish_blob(struct box_store_work *work, const struct box_digest *digest, bool late, box_error **err)
 {
     char hex[BOX_DIGEST_TEXT];
 
+    /* One that is there may be synced, which this one is not. */
+    if (late && reads_right(work->store, digest))
+        return 0;
     box_digest_hex(digest, hex);
     if (renameat(work->fd, hex, work->store->blobsfd, hex) < 0)
         return box_fail_sys(err, "rename", hex, "cannot put a blob into the store");
-    return box_dir_sync(work->store->blobsfd, err);
+    return late ? 0 : box_dir_sync(work->store->blobsfd, err);
 }
 
 /* ---- Names of layers ---- */

@@ -1,4 +1,4 @@
-/* images.json: reading, changing, writing. */
+/* images.json: reading, changing, writing. What was committed late (store_late.c) is in front of it. */
 #include "image/store_index.h"
 
 #include <stdio.h>
@@ -8,11 +8,13 @@
 #include "base/array.h"
 #include "base/json.h"
 #include "base/strings.h"
+#include "image/store_late.h"
 
 #define INDEX_FILE "images.json"
-#define INDEX_MAX  (64u << 20)
+#define INDEX_MAX  BOX_INDEX_MAX
 #define NAME_KEY   "org.opencontainers.image.ref.name"
 #define ID_KEY     "org.libbox.image.id"
+#define BOOT_KEY   "org.libbox.boot"
 
 static void entry_clear(struct box_index_entry *entry)
 {
@@ -57,21 +59,40 @@ static int read_entry(const struct box_json_at *at, struct box_index_entry *entr
     return entry->media_type && (!name || entry->name) ? 0 : box_fail_nomem(err);
 }
 
-static int parse(const char *text, size_t length, struct box_index *index, box_error **err)
+/* The boot that an index of late images belongs to. */
+static int read_boot(const struct box_json_at *root, char boot[40], box_error **err)
+{
+    struct box_json_at annotations;
+    const char *id = NULL;
+    int r = box_json_get_object(root, "annotations", BOX_JSON_REQUIRED, &annotations, err);
+
+    if (r == 0)
+        r = box_json_get_string(&annotations, BOOT_KEY, BOX_JSON_REQUIRED, &id, err);
+    if (r == 0)
+        snprintf(boot, 40, "%s", id);
+    return r;
+}
+
+int box_index_parse(const char *text, size_t length, struct box_index *index, char boot[40], box_error **err)
 {
     struct box_json_limits limits = {.size = INDEX_MAX, .depth = 16};
     _cleanup_(json_object) json_object *doc = box_json_parse(text, length, &limits, INDEX_FILE, err);
     struct box_json_at root = BOX_JSON_ROOT(doc), list;
     size_t n = 0;
 
+    *index = (struct box_index){0};
     if (!doc)
         return err && *err ? box_error_code(*err) : BOX_EPARSE;
-    int r = box_json_get_array(&root, "manifests", BOX_JSON_REQUIRED, &list, &n, err);
+    int r = boot ? read_boot(&root, boot, err) : 0;
+    if (r == 0)
+        r = box_json_get_array(&root, "manifests", BOX_JSON_REQUIRED, &list, &n, err);
     for (size_t i = 0; r == 0 && i < n; i++) {
         struct box_json_at at = box_json_element(&list, i);
         struct box_index_entry *entry = box_array_add(&index->entries, &index->n, &index->capacity);
         r = entry ? read_entry(&at, entry, err) : box_fail_nomem(err);
     }
+    if (r < 0)
+        box_index_clear(index);
     return r;
 }
 
@@ -81,13 +102,14 @@ int box_index_read(const box_store *store, struct box_index *index, box_error **
     box_error *own = NULL;
     size_t length = 0;
 
-    *index = (struct box_index){0};
-    int r = box_file_read(store->rootfd, INDEX_FILE, INDEX_MAX, &text, &length, &own);
+    int r = box_late_read(store, index, err);
+    if (r != 0)
+        return r < 0 ? r : 0;
+    r = box_file_read(store->rootfd, INDEX_FILE, INDEX_MAX, &text, &length, &own);
     if (r == 0)
-        r = parse(text, length, index, &own);
+        r = box_index_parse(text, length, index, NULL, &own);
     if (r == 0)
         return 0;
-    box_index_clear(index);
     if (r == BOX_ENOTFOUND) {
         box_error_free(own);
         return 0;
@@ -133,7 +155,15 @@ static int append_entry(json_object *list, const struct box_index_entry *entry, 
     return r;
 }
 
-int box_index_write(const box_store *store, const struct box_index *index, box_error **err)
+static int put_boot(json_object *doc, const char *boot, box_error **err)
+{
+    json_object *annotations = json_object_new_object();
+    int r = box_json_put(doc, "annotations", annotations, err);
+
+    return r < 0 ? r : box_json_put_string(annotations, BOOT_KEY, boot, err);
+}
+
+int box_index_format(const struct box_index *index, const char *boot, char **text, box_error **err)
 {
     _cleanup_(json_object) json_object *doc = json_object_new_object();
     json_object *list = json_object_new_array();
@@ -149,16 +179,33 @@ int box_index_write(const box_store *store, const struct box_index *index, box_e
         return r;
     }
     r = box_json_put(doc, "manifests", list, err);
+    if (r == 0 && boot)
+        r = put_boot(doc, boot, err);
     for (size_t i = 0; r == 0 && i < index->n; i++)
         r = append_entry(list, &index->entries[i], err);
     if (r < 0)
         return r;
-    const char *text =
+    const char *own =
         json_object_to_json_string_ext(doc, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE);
-    if (!text)
-        return box_fail_nomem(err);
-    r = box_file_replace(store->rootfd, INDEX_FILE, text, strlen(text), 0600, 0, err);
+    *text = own ? strdup(own) : NULL;
+    return *text ? 0 : box_fail_nomem(err);
+}
+
+int box_index_replace(const box_store *store, const struct box_index *index, box_error **err)
+{
+    _free_ char *text = NULL;
+    int r = box_index_format(index, NULL, &text, err);
+
+    if (r == 0)
+        r = box_file_replace(store->rootfd, INDEX_FILE, text, strlen(text), 0600, 0, err);
     return r < 0 ? box_fail_wrap(err, r, "store %s", store->root) : 0;
+}
+
+int box_index_write(const box_store *store, const struct box_index *index, box_error **err)
+{
+    int r = box_late_settle(store, err);
+
+    return r < 0 ? r : box_index_replace(store, index, err);
 }
 
 /* ---- Looking and changing ---- */

@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "image/store_index.h"
+#include "image/store_late.h"
 
 #define PIN     "image"
 #define PIN_MAX 256
@@ -20,6 +20,9 @@ int box_store_pin(const box_store *store, int dirfd, const char *manifest_digest
     int r = box_digest_parse(manifest_digest, &digest, err);
 
     if (r < 0)
+        return r;
+    /* A pin that lasts holds an image that does. */
+    if (!(flags & BOX_FILE_NO_SYNC) && (r = box_late_sync(store, err)) < 0)
         return r;
     /* With the lock held, nobody takes the image away between the look and the pin. */
     _store_unlock_ int lock = box_store_lock(store, BOX_LOCK_SHARED, err);

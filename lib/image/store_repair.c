@@ -15,11 +15,9 @@
 #include <unistd.h>
 
 #include "base/strings.h"
-#include "image/layer.h"
-#include "image/source.h"
 #include "image/store_collect.h"
+#include "image/store_mend.h"
 #include "image/store_needed.h"
-#include "image/unpack.h"
 
 #define LAYERS "layers/"
 #define BLOBS  "blobs/sha256/"
@@ -84,67 +82,6 @@ static int put_aside(struct repair *repair, box_error **err)
 
 /* ---- Unpacking again ---- */
 
-struct blob {
-    const box_store *store;
-    const struct box_digest *digest;
-};
-
-static struct box_source *open_blob(void *data, box_error **err)
-{
-    const struct blob *blob = data;
-
-    return box_store_blob_source(blob->store, blob->digest, NULL, err);
-}
-
-static int make_again(struct repair *repair, const struct box_layer_id *ids, size_t i, const struct box_digest *digest,
-                      box_error **err)
-{
-    const box_image_limits limits = box_image_limits_or_default(NULL);
-    struct blob blob = {repair->store, digest};
-    uint64_t size = 0;
-    int r = box_store_find_blob(repair->store, digest, &size, err);
-
-    if (r == 0)
-        r = box_fail(err, BOX_ENOTFOUND, "its blob is not kept");
-    if (r < 0)
-        return r;
-    const struct box_layer_input input = {.fd = -1, .size = size, .open = open_blob, .open_data = &blob, .blob = digest, .limits = &limits};
-    r = box_layer_make(&repair->work, &input, &ids[i], err);
-    return r == BOX_LAYER_PENDING ? box_layer_inherit(&repair->work, ids, i, err) : r < 0 ? r : 0;
-}
-
-static int make_durable(struct repair *repair, const struct box_layer_id *id, box_error **err)
-{
-    char names[1][BOX_LAYER_NAME];
-    int r = box_store_find_layer(repair->store, id, names[0], NULL, err);
-
-    return r == 1 ? box_store_make_durable(repair->store, names, 1, err) : r;
-}
-
-/* The layers of one image that are missing; what cannot be had again is left to drop_broken(). */
-static int mend_image(struct repair *repair, const struct box_index_entry *entry, box_error **err)
-{
-    struct box_image_references refs = {0};
-    _free_ struct box_layer_id *ids = NULL;
-    int r = box_image_references(repair->store, &entry->manifest, &refs, NULL);
-
-    if (r == 0)
-        r = box_layer_ids(refs.diff_ids, refs.n_diff_ids, &ids, err);
-    for (size_t i = 0; r == 0 && i < refs.n_diff_ids && i < refs.n_blobs; i++) {
-        _cleanup_(box_error) box_error *why = NULL;
-        char text[BOX_DIGEST_TEXT];
-        if ((r = box_store_work_need(&repair->work, "layer", &ids[i].diff_id, err)) < 0 ||
-            box_store_find_layer(repair->store, &ids[i], NULL, NULL, NULL) != 0)
-            continue;
-        int made = make_again(repair, ids, i, &refs.blobs[i], &why);
-        if (made >= 0)
-            made = make_durable(repair, &ids[i], &why);
-        tell(repair, box_digest_format(&ids[i].diff_id, text), made >= 0 ? "unpacked again from its blob" : box_error_message(why));
-    }
-    box_image_references_clear(&refs);
-    return r < 0 && r != BOX_ECORRUPT ? r : 0;
-}
-
 static int mend_images(struct repair *repair, box_error **err)
 {
     _index_ struct box_index index = {0};
@@ -152,7 +89,7 @@ static int mend_images(struct repair *repair, box_error **err)
 
     for (size_t i = 0; r == 0 && i < index.n; i++)
         if (box_index_find_manifest(&index, &index.entries[i].manifest) == &index.entries[i])
-            r = mend_image(repair, &index.entries[i], err);
+            r = box_store_mend(&repair->work, &index.entries[i].manifest, repair->report, repair->data, err);
     return r;
 }
 

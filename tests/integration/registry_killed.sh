@@ -47,7 +47,8 @@ present() {
         if [ "$here" -lt "$(stat -c %s "made/blobs/sha256/$hex")" ]; then echo "$hex $here"; else echo "$hex whole"; fi
     done
 }
-forget() { rm -rf root run; }
+# What was pulled is written to disk by another process, which must not find its store half removed.
+forget() { [ ! -d root ] || box system sync; rm -rf root run; }
 whole_image() { [ "$(box images -q | grep -c .)" = 1 ]; }
 
 touch port.slow
@@ -87,8 +88,10 @@ while read -r moment; do
         *) case $asked in "bytes=$size-"*) ;; *) bad="$bad $hex:$size:$asked" ;; esac ;; esac
     done <there
     if [ -z "$bad" ]; then spared=$((spared + 1)); else diag "after $moment: fetched again:$bad"; fi
-    left=$(ls root/tmp root/blobs/partial | grep -v -e : -e '^$')
-    if [ -z "$left" ] && box system check >check 2>&1 && whole_image; then clean=$((clean + 1)); else diag "after $moment: left: $left; $(cat check)"; fi
+    box system sync
+    # The lock of a blob that needed no second look stays until the next collection.
+    left=$(ls root/tmp root/blobs/partial | grep -v -e : -e '^$' -e '\.lock$')
+    if [ -z "$left" ] && [ ! -e root/images.late ] && box system check >check 2>&1 && whole_image; then clean=$((clean + 1)); else diag "after $moment: left: $left; $(cat check)"; fi
 done <moments
 diag "of $rounds pulls $killed were killed before the end, $partly of them in the middle of a blob; a whole one takes $whole ms"
 [ "$partly" -gt 5 ] && pass "pulls were killed in the middle of blobs" || fail "pulls were killed in the middle of blobs"
@@ -111,10 +114,9 @@ for pull in $pulls; do wait "$pull" || failed=$((failed + 1)); done
 is "eight pulls at once succeed" "$failed" 0
 [ "$failed" = 0 ] || diag "$(cat pull[1-8])"
 quiet
-# Of the config, some hundred bytes, each gets its own copy.
-config=$(sed -n 's/.*"config":{[^}]*"sha256:\([0-9a-f]*\)".*/\1/p' made/blobs/sha256/* | head -n 1)
-grep '^GET /v2/killed/app/blobs/' log | cut -d ' ' -f 2 | grep -v "$config" | sort | uniq -c >layers
-is "and each layer is fetched once" "$(awk '{ print $1 }' layers | tr '\n' ' ')" "1 1 1 "
+grep '^GET /v2/killed/app/blobs/' log | cut -d ' ' -f 2 | sort | uniq -c >fetches
+is "and each blob is fetched once" "$(awk '{ print $1 }' fetches | tr '\n' ' ')" "1 1 1 1 "
+ok "all of it is on disk in the end" box system sync
 ok "the store is sound" box system check
 is "and nothing is left" "$(ls root/tmp root/blobs/partial | grep -v -e : -e '^$')" ""
 exec 9>&-

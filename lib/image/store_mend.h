@@ -1,0 +1,12 @@
+/* Unpacking the missing layers of an image again. */
+#ifndef BOX_IMAGE_STORE_MEND_H
+#define BOX_IMAGE_STORE_MEND_H
+
+#include "image/store.h"
+
+/* The layers of the image that are missing are unpacked from their blobs and synced; `report` (may be NULL) is told of
+ * each. What cannot be had again stays missing, which is no error. */
+int box_store_mend(struct box_store_work *work, const struct box_digest *manifest, box_store_damage_fn *report, void *data,
+                   box_error **err);
+
+#endif
