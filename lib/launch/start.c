@@ -595,6 +595,7 @@ static int follow(struct start *s, box_error **err)
     bool talks = s->plan->forks || s->plan->hold || s->plan->asks || s->plan->listener;
     struct pollfd hang_up = {.fd = s->socket, .events = 0};
     struct stage_message m;
+    bool held = false;
     int fd;
 
     while (!talks && poll(&hang_up, 1, -1) < 0 && errno == EINTR)
@@ -611,7 +612,8 @@ static int follow(struct start *s, box_error **err)
         int r = handle(s, &m, fd, err);
         if (r < 0)
             return r;
-        if (m.kind == STAGE_HELD)
+        held |= m.kind == STAGE_HELD;
+        if (held && s->forked == s->plan->forks) /* a parent may tell of its child after the child has told of itself */
             return 1;
     }
 }

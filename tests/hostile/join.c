@@ -74,6 +74,7 @@ static void spied_upon(bool user)
     box_stdio *io = box_stdio_new();
     box_process *keeper = NULL, *joined = NULL;
     box_plan *plan = NULL;
+    box_cgroup_host *host = NULL;
     box_error *err = NULL;
     char out[32768] = "", line[32];
     int hold[2];
@@ -102,6 +103,11 @@ static void spied_upon(bool user)
     plan_options.hold = true;
     options.join_pidfd = box_process_pidfd(keeper);
     options.hold_fd = hold[0];
+    /* Its directory is what a process is born into a cgroup by, where there is cgroup v2. */
+    if ((host = box_cgroup_host_new(&err)))
+        options.cgroup = box_cgroup_create(host, NULL, 0, NULL, BOX_CGROUP_LENIENT, &err);
+    if (!options.cgroup)
+        must(-1, err, "make a cgroup");
     must(box_plan_new_with(spec, &plan_options, &plan, &err), err, "plan to join");
     must(box_plan_start_with(plan, &options, &joined, &err), err, "join");
     int pid = box_process_pid(joined), inner = inner_pid(pid), n = snprintf(line, sizeof(line), "%d\n", inner);
@@ -125,6 +131,9 @@ static void spied_upon(bool user)
 out:
     box_process_free(joined);
     box_process_free(keeper);
+    if (options.cgroup && box_cgroup_destroy(options.cgroup, 5000, &err) < 0)
+        must(-1, err, "remove the cgroup");
+    box_cgroup_host_free(host);
     box_plan_free(plan);
     box_stdio_free(io);
     box_spec_free(spec);
@@ -279,6 +288,48 @@ static void forged(bool user)
     free(path);
 }
 
+/* The number of a first process that is gone has become the first process of another container: nothing but the time at
+ * which it started tells them apart. */
+static void number_used_again(bool user)
+{
+    box_spec *spec = hostile_spec(root, "sleep", NULL), *other_spec = hostile_spec(root, "sleep", NULL);
+    box_container *again = NULL;
+    box_error *err = NULL;
+    uint64_t start_time = 0;
+    const char *name = user ? "used-user" : "used";
+
+    if (user) {
+        give_user_namespace(spec);
+        give_user_namespace(other_spec);
+    }
+    box_container *c = container_of(spec, name), *other = container_of(other_spec, user ? "now-user" : "now");
+    char *path = run_file(c), *saved = strdup(hostile_read(path));
+    pid_t pid = box_container_pid(other);
+    if (box_pidfd_start_time(pid, &start_time, NULL) < 0)
+        exit(99);
+    name_process(c, pid, start_time + 1);
+    must(box_container_open(store, name, &again, &err), err, "open it");
+    struct outcome o = exec_in(again);
+    CHECK(&o, !o.started, "a number that is another container's by now is not joined%s (CVE-2022-31214)",
+          user ? ", with user namespaces" : "");
+    box_container_free(again);
+    name_process(c, pid, start_time + 1);
+    must(box_container_open(store, name, &again, &err), err, "open it");
+    if (box_container_signal(again, SIGKILL, &err) < 0)
+        box_error_free(err);
+    usleep(20000);
+    ok(box_container_pid(other) == pid && kill(pid, 0) == 0 && box_pidfd_start_time(pid, &start_time, NULL) == 0,
+       "and not sent signals");
+    struct outcome alive = exec_in(other);
+    CHECK(&alive, alive.started && alive.code == 0, "the other container goes on%s", user ? ", with user namespaces" : "");
+    box_container_free(again);
+    hostile_write(path, saved);
+    end_container(c);
+    end_container(other);
+    free(saved);
+    free(path);
+}
+
 /* The container's own first process goes to namespaces where it is all-powerful, and has what it likes mounted there. */
 static void gone_away(bool user)
 {
@@ -351,6 +402,7 @@ int main(void)
     spied_upon(true);
     for (int user = 0; user < 2; user++) {
         forged(user);
+        number_used_again(user);
         gone_away(user);
     }
     gone_in_between();
