@@ -346,15 +346,16 @@ static int namespace_of(int socket, box_error **err)
     return fd;
 }
 
-int netdev_move(int from, int to, const struct netdev_move *moves, size_t n, box_error **err)
+int netdev_move(int from, int to, const struct netdev_move *moves, size_t n, char (*names)[IFNAMSIZ], box_error **err)
 {
     _close_ int there = namespace_of(to, err);
     _close_ int here = there < 0 ? there : namespace_of(from, err);
-    char (*names)[IFNAMSIZ] = here < 0 ? NULL : calloc(n + 1, sizeof(*names));
+    _free_ char (*own)[IFNAMSIZ] = here < 0 || names ? NULL : calloc(n + 1, sizeof(*own));
     size_t moved = 0;
 
     if (here < 0)
         return here;
+    names = names ? names : own;
     int r = names ? check_all(from, to, moves, n, err) : box_fail_nomem(err);
     for (; r >= 0 && moved < n; moved += r >= 0)
         r = move_one(from, to, there, &moves[moved], names[moved], err);
@@ -363,6 +364,5 @@ int netdev_move(int from, int to, const struct netdev_move *moves, size_t n, box
         moved--;
         move_one(to, from, here, &(struct netdev_move){names[moved], moves[moved].name}, back, NULL);
     }
-    free(names);
     return r;
 }

@@ -2,6 +2,7 @@
 #ifndef BOX_KERNEL_NETDEV_H
 #define BOX_KERNEL_NETDEV_H
 
+#include <net/if.h>
 #include <stddef.h>
 
 #include "base/fail.h"
@@ -16,9 +17,9 @@ int netdev_open(box_error **err);
 /* Moves devices from the namespace of one such socket to that of another, and brings them up there. Names, hardware
  * addresses and MTU stay, and so do permanent addresses of global scope; routes and all else that the old namespace knew
  * of a device goes. That all are there, and their new names free, is known before the first is touched, and those that
- * were moved before one that cannot be moved are brought back.
+ * were moved before one that cannot be moved are brought back. names (may be NULL), of n, gets what they are called there.
  *
  * Errors: BOX_ENOTFOUND, BOX_EEXISTS, BOX_EPERMISSION without CAP_NET_ADMIN over both; the subject is the device. */
-int netdev_move(int from, int to, const struct netdev_move *moves, size_t n, box_error **err);
+int netdev_move(int from, int to, const struct netdev_move *moves, size_t n, char (*names)[IFNAMSIZ], box_error **err);
 
 #endif

@@ -29,8 +29,8 @@
 #include "base/rawsys.h"
 #include "kernel/cgroup.h"
 #include "kernel/mount_image.h"
-#include "kernel/netdev.h"
 #include "kernel/vclone.h"
+#include "launch/devices.h"
 #include "launch/hooks.h"
 
 #ifndef CLONE_INTO_CGROUP
@@ -55,6 +55,7 @@ struct start {
     uint32_t n_fds, room;
     int *clones;
     size_t n_clones;
+    struct devices devices; /* of the network, which are there now */
     bool ready;
     bool forked; /* the stage has told as what process it goes on */
     struct child *child;
@@ -440,27 +441,6 @@ static int write_state(struct start *s, const struct hook_state *state, box_erro
     return 0;
 }
 
-/* Into the namespace that the stage's socket is of. From where: that of the thread which starts the process. */
-static int move_devices(struct start *s, int there, box_error **err)
-{
-    const box_plan *plan = s->plan;
-    const char *at = (const char *)plan->bytes + plan->devices;
-    _free_ struct netdev_move *moves = calloc(plan->n_devices + 1, sizeof(*moves));
-
-    if (!moves)
-        return box_fail_nomem(err);
-    if (there < 0)
-        return box_fail_with(err, &(struct box_fail_info){.errnum = EMFILE, .call = "recvmsg", .subject = "linux.netDevices"},
-                             "reach the container's network namespace");
-    for (uint32_t i = 0; i < plan->n_devices; i++)
-        for (int side = 0; side < 2; side++) {
-            *(side ? &moves[i].there : &moves[i].name) = at;
-            at += strlen(at) + 1;
-        }
-    _close_ int here = netdev_open(err);
-    return here < 0 ? here : netdev_move(here, there, moves, plan->n_devices, err);
-}
-
 /* The stage waits for the host's part. */
 static int do_part(struct start *s, int64_t part, int given, box_error **err)
 {
@@ -468,7 +448,7 @@ static int do_part(struct start *s, int64_t part, int given, box_error **err)
 
     struct hook_state state = state_now(s, part == HOST_CREATE ? "creating" : "created");
     const char go = STAGE_GO;
-    int r = part == HOST_DEVICES ? move_devices(s, fd, err) : s->hook_state >= 0 ? write_state(s, &state, err) : 0;
+    int r = part == HOST_DEVICES ? devices_move(s->plan, box_take_fd(&fd), &s->devices, err) : s->hook_state >= 0 ? write_state(s, &state, err) : 0;
 
     if (part == HOST_CREATE && r >= 0) {
         s->created = true;
@@ -715,6 +695,7 @@ int box_plan_start_with(const box_plan *plan, const struct start_options *option
         box_process_free(p);
     else
         *process = p;
+    devices_end(&s->devices, r < 0);
     clean_up(s);
     free(s);
     if (r < 0 && created)

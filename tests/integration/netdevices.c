@@ -161,6 +161,21 @@ static void errors(void)
        "with its address");
     box_spec_clear_net_devices(spec, NULL);
 
+    /* A step after the move. */
+    box_spec_add_net_device(spec, first, "in%d", NULL);
+    box_spec_add_net_device(spec, pair[0], NULL, NULL);
+    box_spec_set_args(spec, (char *const[]){"/no/such/program", NULL}, NULL);
+    box_process *process = NULL;
+    box_error *err = NULL;
+    int r = box_launch(spec, NULL, &process, &err);
+    is_int(r, BOX_ESTART, "a start that fails when they have been moved fails");
+    box_error_free(err);
+    ok(exists(first) && exists(pair[0]), "and brings them back, under their old names");
+    ok(shell("(ip addr show dev %s || busybox ip addr show dev %s) 2>/dev/null | grep -q 10.82.0.7/24", first, first),
+       "with their addresses");
+    box_spec_clear_net_devices(spec, NULL);
+    box_spec_set_args(spec, (char *const[]){"/bin/true", NULL}, NULL);
+
     box_spec_add_net_device(spec, "lo", "lo1", NULL);
     refused(spec, BOX_EINVAL, "linux.netDevices.lo", "the loopback device stays where it is");
     box_spec_clear_net_devices(spec, NULL);
