@@ -168,7 +168,7 @@ static void errors(void)
     box_process *process = NULL;
     box_error *err = NULL;
     int r = box_launch(spec, NULL, &process, &err);
-    is_int(r, BOX_ESTART, "a start that fails when they have been moved fails");
+    is_int(r, BOX_ENOPROGRAM, "a start that fails when they have been moved fails");
     box_error_free(err);
     ok(exists(first) && exists(pair[0]), "and brings them back, under their old names");
     ok(shell("(ip addr show dev %s || busybox ip addr show dev %s) 2>/dev/null | grep -q 10.82.0.7/24", first, first),
