@@ -23,6 +23,7 @@
 
 #include <libbox/pidfd.h>
 #include "base/cleanup.h"
+#include "kernel/vclone.h"
 
 #define BOX_SPAWN_NULL (-1) /* in place of a descriptor: /dev/null */
 
@@ -103,11 +104,6 @@ struct box_vchild {
     int pidfd;
     void *stack;
 };
-#if defined(__clang__)
-#define BOX_VCHILD __attribute__((no_sanitize("address", "undefined", "thread"), noinline))
-#else
-#define BOX_VCHILD __attribute__((no_sanitize_address, no_sanitize_undefined, no_sanitize_thread, noinline))
-#endif
 #define BOX_VCHILD_INIT ((struct box_vchild){.pid = -1, .pidfd = -1})
 
 /* Returns 0 or a negative errno. */

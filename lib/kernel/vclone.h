@@ -12,6 +12,15 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+/* On each function that runs in a child. AddressSanitizer may keep a function's variables in frames of the thread's own
+ * ("fake stack"), which it finds by the thread pointer: that of the child is its parent's, and where the two run at the
+ * same time one would be given the frame of the other, and overwrite it. */
+#if defined(__clang__)
+#define BOX_VCHILD __attribute__((no_sanitize("address", "undefined", "thread"), noinline))
+#else
+#define BOX_VCHILD __attribute__((no_sanitize_address, no_sanitize_undefined, no_sanitize_thread, noinline))
+#endif
+
 /* clone3's argument, complete up to CLONE_INTO_CGROUP (5.7); see clone(2). */
 struct box_clone_args {
     uint64_t flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls, set_tid, set_tid_size, cgroup;

@@ -81,7 +81,7 @@ struct child {
 #define CAP_LAST 63
 
 /* An exec in a user namespace without a map drops all capabilities but the ambient ones. */
-static void raise_ambient(void)
+BOX_VCHILD static void raise_ambient(void)
 {
     struct {
         uint32_t version;
@@ -103,7 +103,7 @@ static void raise_ambient(void)
 
 /* A socket of the new network namespace, for the host: bringing the loopback interface up takes as long as an exec, and
  * the host has nothing to do meanwhile. An AF_UNIX one will do, and is there always. */
-static int send_loopback(const struct child *c)
+BOX_VCHILD static int send_loopback(const struct child *c)
 {
     struct stage_message m = {.kind = STAGE_LOOPBACK};
     struct iovec iov = {&m, sizeof(m)};
@@ -121,7 +121,7 @@ static int send_loopback(const struct child *c)
     return r < 0 ? r : 0;
 }
 
-static int child_main(void *arg)
+BOX_VCHILD static int child_main(void *arg)
 {
     struct child *c = arg;
     const char *const env[] = {NULL};
