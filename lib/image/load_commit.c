@@ -169,7 +169,7 @@ int box_load_commit(struct load *load, box_image_list **out, box_error **err)
     _cleanup_(box_image_list) box_image_list *list = calloc(1, sizeof(*list));
     _index_ struct box_index index = {0};
 
-    load->late = load->late && box_late_possible(load->store);
+    load->late = load->late && load->keeps_blobs && box_late_possible(load->store);
     int r = list ? stage_blobs(load, err) : box_fail_nomem(err);
     if (r == 0 && !load->late)
         r = make_durable(load, err);

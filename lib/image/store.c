@@ -269,7 +269,7 @@ int box_store_open(const char *root, const char *runroot, unsigned flags, box_st
         return r;
     }
     if (!s->readonly)
-        box_store_recover(s); /* what cannot be recovered is no reason not to open either */
+        box_store_recover(s, false, NULL); /* what cannot be recovered is no reason not to open either */
     *store = s;
     return 0;
 }

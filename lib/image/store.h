@@ -12,7 +12,8 @@
  *     ROOT/layers/HEX/diff            a layer unpacked, by diff id, or its image layer.erofs; layer.json beside it, and
  *                                     `durable` once synced
  *     ROOT/layers/HEX.lock            held while the layer is unpacked
- *     ROOT/containers/ID/image        the digest of the manifest that a container holds: a pin
+ *     ROOT/containers/ID/image        the digest of the manifest that a container holds: a pin; of one that is thrown
+ *                                     away at its end a second line has the boot's id
  *     ROOT/volumes/                   the volume code's
  *     ROOT/tmp/RANDOM/lease           held as long as the operation lives that works in …
  *     ROOT/tmp/RANDOM/data/           … this directory; its lines say what the operation needs
@@ -215,6 +216,9 @@ void box_store_setting(const box_store *store, const char *key, char value[16]);
 int box_store_pin(const box_store *store, int dirfd, const char *manifest_digest, unsigned flags, box_error **err);
 /* Whether the index still holds this manifest: 1, 0, or an error. */
 int box_store_has_image(const box_store *store, const char *manifest_digest, box_error **err);
+/* Whether a container that was to be thrown away is of another boot: it does not run, and its image may have been lost
+ * with the machine, which is no damage. */
+bool box_store_pin_is_over(const box_store *store, const char *container);
 /* Calls back for each container that holds an image. The lock must be held. */
 typedef int box_store_pin_fn(const char *container, const struct box_digest *manifest, void *data,
                              box_error **err);

@@ -24,6 +24,7 @@
 
 #include "base/strings.h"
 #include "image/source.h"
+#include "image/store_late.h"
 #include "image/zstd.h"
 
 #define ZST         ".zst"
@@ -287,17 +288,63 @@ static void name_of_boot(const box_store *store, const struct box_digest *digest
     snprintf(name, 2 * NAME_MAX_, "%.*s+%s", (int)strcspn(own, "+"), own, boot);
 }
 
-bool box_store_adopt_blob(const box_store *store, const struct box_digest *digest, const char *boot)
+int box_store_reads_right(struct box_source *source, box_error **err)
 {
-    char to[NAME_MAX_], from[2 * NAME_MAX_];
-    bool adopted = false;
+    box_error *why = NULL;
+    const void *data;
+    size_t length = 1;
+    int r = 0;
 
-    for (enum form form = WHOLE; form <= WHOLE_ZSTD; form++) {
-        name_of(store, digest, form, to);
-        name_of_boot(store, digest, form, boot, from);
-        adopted |= renameat2(store->partialfd, from, store->partialfd, to, RENAME_NOREPLACE) == 0;
+    while (r == 0 && length > 0)
+        r = box_source_read(source, &data, &length, &why);
+    if (r != BOX_ENOMEM)
+        box_error_free(why);
+    else if (err)
+        *err = why;
+    return r == 0 ? 1 : r == BOX_ENOMEM ? r : 0;
+}
+
+/* One form: 1 when it is taken, 0, or an error. What was read back after the machine went down is on disk, so that it may
+ * have its lasting name at once. */
+static int take_form(const box_store *store, const struct box_digest *digest, enum form form, const char *boot,
+                     box_error **err)
+{
+    char from[2 * NAME_MAX_], to[NAME_MAX_];
+    struct stat st;
+
+    name_of_boot(store, digest, form, boot, from);
+    _close_ int fd = openat(store->partialfd, from, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0 && errno == ENOENT)
+        return 0;
+    if (fd < 0 || fstat(fd, &st) < 0)
+        return box_fail_sys(err, "open", from, "cannot open a blob");
+    _cleanup_(box_source) struct box_source *source = blob_open(&fd, form, (uint64_t)st.st_size, digest, err);
+    int r = source ? box_store_reads_right(source, err) : BOX_ENOMEM;
+    if (r < 0)
+        return r;
+    if (r == 0) {
+        unlinkat(store->partialfd, from, 0);
+        return 0;
     }
-    return adopted;
+    name_of(store, digest, form == WHOLE ? KEPT : KEPT_ZSTD, to);
+    if (renameat(store->partialfd, from, store->blobsfd, to) < 0)
+        return errno == ENOENT ? 0 : box_fail_sys(err, "rename", to, "cannot put a blob into the store");
+    if (form == WHOLE_ZSTD) { /* it would be found before the one that is right */
+        name_of(store, digest, KEPT, to);
+        unlinkat(store->blobsfd, to, 0);
+    }
+    return 1;
+}
+
+int box_store_take_of_boot(const box_store *store, const struct box_digest *digest, const char *boot, box_error **err)
+{
+    int r = 0;
+
+    for (enum form form = WHOLE; r == 0 && digest->algorithm == BOX_SHA256 && form <= WHOLE_ZSTD; form++)
+        r = take_form(store, digest, form, boot, err);
+    if (r == 1)
+        box_store_drop_of_boot(store, digest, boot);
+    return r < 0 ? r : 0;
 }
 
 void box_store_drop_of_boot(const box_store *store, const struct box_digest *digest, const char *boot)
@@ -367,6 +414,7 @@ int box_store_finish_partial(const box_store *store, const struct box_digest *di
 
 struct collection {
     const box_store *store;
+    bool waiting; /* an earlier boot's blobs are yet to be recovered */
     bool (*needed)(const void *data, const char *hex);
     const void *data;
     bool all;
@@ -374,12 +422,19 @@ struct collection {
     uint64_t kept;
 };
 
-/* Whether a file is to go whose blob nobody needs, or which is of another boot. */
-static bool is_stale(const struct collection *c, const char *suffix, const struct stat *st)
+/* Whether it is whole, and was not synced before the machine went down. Who does not know this boot cannot tell. */
+static bool is_of_before(const struct collection *c, const char *suffix)
 {
     const char *boot = strchr(suffix, '+');
 
-    if (c->all || (boot && strcmp(boot + 1, c->store->boot) != 0))
+    return boot && c->store->boot[0] && strcmp(boot + 1, c->store->boot) != 0;
+}
+
+/* Whether a file is to go whose blob nobody needs, or which is of another boot. */
+static bool is_stale(const struct collection *c, const char *suffix, const struct stat *st)
+{
+
+    if (c->all || is_of_before(c, suffix))
         return true;
     return time(NULL) - st->st_mtim.tv_sec > PARTIAL_AGE || c->kept > PARTIAL_MAX;
 }
@@ -388,16 +443,15 @@ static void collect_partial(struct collection *c, const char *name, size_t digit
 {
     const char *suffix = name + digits;
     char hex[BOX_DIGEST_TEXT], lock_name[NAME_MAX_];
-    const char *boot = strchr(suffix, '+');
     struct stat st;
 
     snprintf(hex, sizeof(hex), "%.*s", (int)digits, name);
     snprintf(lock_name, sizeof(lock_name), "%s" LOCK, hex);
     if (fstatat(c->store->partialfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
         return;
-    /* What is needed stays, unless it is whole and was not synced before the machine went down. */
+    /* What is needed stays, unless it is of an earlier boot that nobody recovers anything of. */
     bool is_lock = strcmp(suffix, LOCK) == 0; /* left by a killed process, if nobody holds it */
-    if (!is_lock && c->needed(c->data, hex) && !(boot && strcmp(boot + 1, c->store->boot) != 0))
+    if (!is_lock && c->needed(c->data, hex) && (c->waiting || !is_of_before(c, suffix)))
         return;
     int lock = box_lock_take(c->store->partialfd, lock_name, BOX_LOCK_EXCLUSIVE, box_deadline_in_ns(0), NULL);
     if (lock < 0)
@@ -411,10 +465,18 @@ static void collect_partial(struct collection *c, const char *name, size_t digit
     box_lock_remove(c->store->partialfd, lock_name, lock);
 }
 
+static bool waits_to_be_recovered(const box_store *store)
+{
+    _index_ struct box_index index = {0};
+    char boot[40];
+
+    return box_late_read_of_before(store, &index, boot) == 1;
+}
+
 int box_store_collect_partials(const box_store *store, bool (*needed)(const void *data, const char *hex),
                                const void *data, bool all, box_store_freed *freed, box_error **err)
 {
-    struct collection c = {store, needed, data, all, freed, 0};
+    struct collection c = {store, waits_to_be_recovered(store), needed, data, all, freed, 0};
     _closedir_ DIR *dir = box_store_read_dir(store->partialfd);
 
     if (!dir)

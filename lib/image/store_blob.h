@@ -9,9 +9,11 @@ bool box_store_blobs_wait(const box_store *store, const struct box_digest *blobs
 /* After the file system was synced: gives them their lasting names. */
 int box_store_place_blobs(const box_store *store, const struct box_digest *blobs, size_t n, box_error **err);
 
-/* Takes over what was whole in an earlier boot, whose bytes are yet to be held against the digest. Whether there was
- * such a blob. */
-bool box_store_adopt_blob(const box_store *store, const struct box_digest *digest, const char *boot);
+/* Takes over what was whole in an earlier boot, when it is right, in place of whatever has its lasting name. What is
+ * wrong goes. An error is one of the system's, and changes nothing. */
+int box_store_take_of_boot(const box_store *store, const struct box_digest *digest, const char *boot, box_error **err);
+/* Reads a blob to its end: 1, 0 when its bytes cannot be had or are not the right ones, or an error. */
+int box_store_reads_right(struct box_source *source, box_error **err);
 /* Throws it away. */
 void box_store_drop_of_boot(const box_store *store, const struct box_digest *digest, const char *boot);
 

@@ -14,6 +14,7 @@
 
 #include "base/array.h"
 #include "base/strings.h"
+#include "image/store_late.h"
 #include "image/store_needed.h"
 
 static int collect_blobs(const box_store *store, const struct box_store_needed *needed, box_store_freed *freed,
@@ -71,6 +72,23 @@ static int collect_layers(struct box_store_work *work, const struct box_store_ne
     return 0;
 }
 
+/* What processes left that were killed while they replaced a file of the root directory: all do so with the lock that we
+ * hold. And the lock of a recovery. */
+static void collect_root(const box_store *store)
+{
+    _closedir_ DIR *dir = box_store_read_dir(store->rootfd);
+    int fd = -1;
+
+    for (struct dirent *e = dir ? readdir(dir) : NULL; e; e = readdir(dir))
+        if (box_file_is_temporary(e->d_name))
+            unlinkat(store->rootfd, e->d_name, 0);
+    if (faccessat(store->rootfd, BOX_LATE_LOCK, F_OK, AT_SYMLINK_NOFOLLOW) == 0 &&
+        faccessat(store->rootfd, BOX_LATE_FILE, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
+        fd = box_lock_take(store->rootfd, BOX_LATE_LOCK, BOX_LOCK_EXCLUSIVE, box_deadline_in_ns(0), NULL);
+    if (fd >= 0)
+        box_lock_remove(store->rootfd, BOX_LATE_LOCK, fd);
+}
+
 /* Locks of layers that nobody is making: their makers were killed. */
 static void collect_locks(const box_store *store)
 {
@@ -95,8 +113,10 @@ int box_store_collect_locked(struct box_store_work *work, unsigned flags, struct
                              box_store_freed *freed, box_error **err)
 {
     _needed_ struct box_store_needed needed = {0};
-    int r = box_store_find_needed(work->store, &needed, err);
+    int r = box_late_check_boot(work->store, err);
 
+    if (r == 0)
+        r = box_store_find_needed(work->store, &needed, err);
     if (r == 0)
         r = collect_layers(work, &needed, removed, freed, err);
     if (r == 0)
@@ -104,8 +124,10 @@ int box_store_collect_locked(struct box_store_work *work, unsigned flags, struct
     if (r == 0)
         r = box_store_collect_partials(work->store, is_needed, &needed, !(flags & BOX_COLLECT_KEEP_PARTIAL), freed,
                                        err);
-    if (r == 0)
+    if (r == 0) {
         collect_locks(work->store);
+        collect_root(work->store);
+    }
     return r;
 }
 

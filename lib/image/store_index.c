@@ -205,6 +205,8 @@ int box_index_write(const box_store *store, const struct box_index *index, box_e
 {
     int r = box_late_settle(store, err);
 
+    if (r == 0)
+        r = box_late_give_way(store, index, err);
     return r < 0 ? r : box_index_replace(store, index, err);
 }
 
@@ -244,7 +246,7 @@ size_t box_index_count_names(const struct box_index *index, const struct box_dig
     return n;
 }
 
-static void drop(struct box_index *index, size_t i)
+void box_index_drop(struct box_index *index, size_t i)
 {
     entry_clear(&index->entries[i]);
     memmove(&index->entries[i], &index->entries[i + 1], (index->n - i - 1) * sizeof(*index->entries));
@@ -257,7 +259,7 @@ static void drop_nameless(struct box_index *index, const struct box_digest *id)
     for (size_t i = 0; i < index->n; i++) {
         const struct box_index_entry *entry = &index->entries[i];
         if (!entry->name && box_digest_equal(&entry->id, id) && box_index_count_names(index, id) > 0)
-            drop(index, i--);
+            box_index_drop(index, i--);
     }
 }
 
@@ -273,7 +275,7 @@ static int append(struct box_index *index, const struct box_index_entry *image, 
     entry->media_type = strdup(copy.media_type);
     entry->name = name ? strdup(name) : NULL;
     if (!entry->media_type || (name && !entry->name)) {
-        drop(index, index->n - 1);
+        box_index_drop(index, index->n - 1);
         return box_fail_nomem(err);
     }
     return 0;
@@ -291,7 +293,7 @@ void box_index_remove(struct box_index *index, const char *name, bool keep)
         entry->name = NULL;
         return;
     }
-    drop(index, (size_t)(entry - index->entries));
+    box_index_drop(index, (size_t)(entry - index->entries));
 }
 
 int box_index_add(struct box_index *index, const struct box_index_entry *image, const char *name,
@@ -318,5 +320,5 @@ void box_index_remove_id(struct box_index *index, const struct box_digest *id)
 {
     for (size_t i = 0; i < index->n; i++)
         if (box_digest_equal(&index->entries[i].id, id))
-            drop(index, i--);
+            box_index_drop(index, i--);
 }

@@ -51,6 +51,8 @@ int box_index_add(struct box_index *index, const struct box_index_entry *image, 
                   box_error **err);
 /* Takes a name away; with keep, an image whose last it was stays without one. */
 void box_index_remove(struct box_index *index, const char *name, bool keep);
+/* Takes an entry away. */
+void box_index_drop(struct box_index *index, size_t i);
 /* Takes an image away with all its names. */
 void box_index_remove_id(struct box_index *index, const struct box_digest *id);
 

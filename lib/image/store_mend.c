@@ -43,8 +43,14 @@ static int make_durable(const box_store *store, const struct box_layer_id *id, b
     return r == 1 ? box_store_make_durable(store, names, 1, err) : r;
 }
 
-int box_store_mend(struct box_store_work *work, const struct box_digest *manifest, box_store_damage_fn *report, void *data,
-                   box_error **err)
+bool box_store_is_lost(int code)
+{
+    return code == BOX_ECORRUPT || code == BOX_EDIGEST || code == BOX_EPARSE || code == BOX_ENOTFOUND || code == BOX_ELIMIT ||
+           code == BOX_EUNSUPPORTED || code == BOX_EESCAPE || code == BOX_EINVAL;
+}
+
+int box_store_mend(struct box_store_work *work, const struct box_digest *manifest, unsigned flags, box_store_damage_fn *report,
+                   void *data, box_error **err)
 {
     struct box_image_references refs = {0};
     _free_ struct box_layer_id *ids = NULL;
@@ -64,6 +70,11 @@ int box_store_mend(struct box_store_work *work, const struct box_digest *manifes
         if (report)
             report(box_digest_format(&ids[i].diff_id, text),
                    made >= 0 ? "unpacked again from its blob" : box_error_message(why), data);
+        if (made < 0 && (flags & BOX_MEND_STOP) && !box_store_is_lost(made)) {
+            r = made;
+            if (err)
+                *err = box_take(why);
+        }
     }
     box_image_references_clear(&refs);
     return r < 0 && r != BOX_ECORRUPT ? r : 0;

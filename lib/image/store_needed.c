@@ -102,8 +102,18 @@ static int need_manifest(struct box_store_needed *needed, const struct box_diges
 
 static int need_pin(const char *container, const struct box_digest *manifest, void *data, box_error **err)
 {
-    int r = need_manifest(data, manifest, err);
+    struct box_store_needed *needed = data;
+    box_error *why = NULL;
+    int r = need_manifest(needed, manifest, &why);
 
+    if (r == BOX_ECORRUPT && box_store_pin_is_over(needed->store, container)) {
+        box_error_free(why);
+        return 0;
+    }
+    if (err)
+        *err = why;
+    else
+        box_error_free(why);
     return r < 0 ? box_fail_wrap(err, r, "container %s", container) : 0;
 }
 

@@ -15,14 +15,14 @@
 
 int box_store_pin(const box_store *store, int dirfd, const char *manifest_digest, unsigned flags, box_error **err)
 {
-    char line[BOX_DIGEST_TEXT + 1], text[BOX_DIGEST_TEXT];
+    char line[BOX_DIGEST_TEXT + 1 + sizeof(store->boot) + 1], text[BOX_DIGEST_TEXT];
     struct box_digest digest;
     int r = box_digest_parse(manifest_digest, &digest, err);
 
     if (r < 0)
         return r;
     /* A pin that lasts holds an image that does. */
-    if (!(flags & BOX_FILE_NO_SYNC) && (r = box_late_sync(store, err)) < 0)
+    if (!(flags & BOX_FILE_NO_SYNC) && store->boot[0] && (r = box_late_sync(store, err)) < 0)
         return r;
     /* With the lock held, nobody takes the image away between the look and the pin. */
     _store_unlock_ int lock = box_store_lock(store, BOX_LOCK_SHARED, err);
@@ -36,7 +36,9 @@ int box_store_pin(const box_store *store, int dirfd, const char *manifest_digest
         struct box_fail_info info = {.code = BOX_ENOTFOUND, .subject = manifest_digest};
         return box_fail_with(err, &info, "the image %s was removed meanwhile", manifest_digest);
     }
-    int n = snprintf(line, sizeof(line), "%s\n", box_digest_format(&digest, text));
+    bool lasts = !(flags & BOX_FILE_NO_SYNC);
+    int n = snprintf(line, sizeof(line), "%s\n%s%s", box_digest_format(&digest, text), lasts ? "" : store->boot,
+                     lasts || !store->boot[0] ? "" : "\n");
     return box_file_replace(dirfd, PIN, line, (size_t)n, 0600, flags, err);
 }
 
@@ -86,6 +88,19 @@ static int read_pin(int dirfd, const char *container, struct box_digest *digest,
                       box_error_message(why));
     box_error_free(why);
     return r;
+}
+
+bool box_store_pin_is_over(const box_store *store, const char *container)
+{
+    _close_ int dirfd = openat(store->containersfd, container, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    _free_ char *text = NULL;
+
+    if (dirfd < 0 || !store->boot[0] || !is_thrown_away(dirfd) || box_file_read(dirfd, PIN, PIN_MAX, &text, NULL, NULL) < 0)
+        return false;
+    const char *boot = text + strcspn(text, "\n");
+    boot += *boot == '\n';
+    size_t length = strcspn(boot, "\n");
+    return length > 0 && (length != strlen(store->boot) || strncmp(boot, store->boot, length) != 0);
 }
 
 int box_store_each_pin(const box_store *store, box_store_pin_fn *visit, void *data, box_error **err)

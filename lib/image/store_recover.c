@@ -3,31 +3,42 @@
  * Of such an image nothing was synced, though mostly all of it was written: after a clean shutdown, or when the kernel
  * had the half minute that it takes. So everything is looked at: the documents and the blobs are held against their
  * digests, and layers, whose files cannot be, are unpacked again from the blobs. An image that is whole then gets its
- * name for good. One that is not is as if it had never been pulled; what it took goes with the next collection.
+ * name for good. One that is not is as if it had never been pulled, and what it took goes.
  *
- * Whoever opens the store first does this, and others wait for it. A kill leaves images.late as it is, and so does an
- * error of the system's, a full disk for one: the next to open the store tries again. */
+ * What was on disk already is in no danger: a blob takes the place of another one only when it is right and the other is
+ * not. An error of the system's, a full disk for one, says nothing about an image: it ends the recovery, and images.late
+ * stays as it is, as it does after a kill.
+ *
+ * Whoever opens the store first does this, and others wait for it. After an error the next try is made by who opens the
+ * store a while later, in proportion to how long this one took: the lock file stays, and its time says when. */
 #include "image/store_late.h"
 
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/strings.h"
 #include "image/image.h"
+#include "image/manifest.h"
 #include "image/source.h"
 #include "image/store_blob.h"
+#include "image/store_collect.h"
 #include "image/store_mend.h"
 
-#define LOCK     "images.late.lock"
-#define PATIENCE (120 * 1000) /* ms that others wait */
+#define PATIENCE    (120 * 1000) /* ms that others wait */
+#define RETRY_LEAST 30           /* seconds until the next try, … */
+#define RETRY_MOST  3600
+#define RETRY_TIMES 10           /* … or so many times as long as this one took */
 
 struct recovery {
     box_store *store;
     struct box_store_work work;
     char boot[40]; /* the one that the images are of */
     struct box_index late, whole;
+    size_t lost;
 };
 
 /* 1: images of another boot are there. Where nothing can be read of them, late stays empty. */
@@ -38,11 +49,9 @@ static int read_late(struct recovery *recovery)
     size_t length = 0;
     int r = box_file_read(store->rootfd, BOX_LATE_FILE, BOX_INDEX_MAX, &text, &length, NULL);
 
-    if (r == BOX_ELIMIT)
-        return 1;
-    if (r < 0)
-        return 0;
     box_index_clear(&recovery->late);
+    if (r < 0)
+        return r == BOX_ELIMIT;
     if (box_index_parse(text, length, &recovery->late, recovery->boot, NULL) < 0)
         return 1;
     if (strspn(recovery->boot, "0123456789abcdef-") != strlen(recovery->boot))
@@ -50,20 +59,26 @@ static int read_late(struct recovery *recovery)
     return strcmp(recovery->boot, store->boot) != 0;
 }
 
+/* 0 when the image is lost for this: the error is thrown away. */
+static int unless_lost(int r, box_error *why, box_error **err)
+{
+    if (r >= 0 || box_store_is_lost(r) || !err) {
+        box_error_free(why);
+        return r < 0 && !box_store_is_lost(r) ? r : 0;
+    }
+    *err = why;
+    return r;
+}
+
 /* ---- One image ---- */
 
-static bool reads_right(const box_store *store, const struct box_digest *blob)
+/* 1: the blob is kept, and right; 0; or an error. */
+static int reads_right(const box_store *store, const struct box_digest *blob, box_error **err)
 {
-    struct box_source *source = box_store_blob_source(store, blob, NULL, NULL);
-    const void *data;
-    size_t length = 1;
-    int r = source ? 0 : BOX_ENOTFOUND;
+    box_error *why = NULL;
+    _cleanup_(box_source) box_source *source = box_store_blob_source(store, blob, NULL, &why);
 
-    while (r == 0 && length > 0)
-        r = box_source_read(source, &data, &length, NULL);
-    if (source)
-        box_source_free(source);
-    return r == 0;
+    return source ? box_store_reads_right(source, err) : unless_lost(box_error_code(why), why, err);
 }
 
 /* A blob that was whole before the machine went down is believed again if its bytes are right; but not where there is
@@ -73,44 +88,88 @@ static int take_blob(struct recovery *recovery, const struct box_digest *blob, b
     const box_store *store = recovery->store;
     int r = box_store_work_need(&recovery->work, "blob", blob, err);
 
-    if (r < 0)
-        return r;
-    if (reads_right(store, blob))
+    if (r == 0)
+        r = reads_right(store, blob, err);
+    if (r == 1)
         box_store_drop_of_boot(store, blob, recovery->boot);
-    else if (box_store_adopt_blob(store, blob, recovery->boot) && !reads_right(store, blob))
-        box_store_discard_blob(store, blob);
-    return 0;
+    return r == 0 ? box_store_take_of_boot(store, blob, recovery->boot, err) : r < 0 ? r : 0;
 }
 
-static bool has_layers(const box_store *store, const struct box_image_references *refs)
+/* The config lies with the blobs, where it was fetched, and with the documents, where the image got it. */
+static int take_config(struct recovery *recovery, const struct box_digest *digest, box_error **err)
+{
+    _manifest_ struct box_manifest manifest = {0};
+    _free_ char *json = NULL;
+    char text[BOX_DIGEST_TEXT];
+    box_error *why = NULL;
+    size_t length;
+    int r = box_store_read_blob(recovery->store, digest, &json, &length, &why);
+
+    if (r == 0)
+        r = box_manifest_parse(json, length, NULL, box_digest_format(digest, text), UINT32_MAX, &manifest, &why);
+    return r < 0 ? unless_lost(r, why, err) : take_blob(recovery, &manifest.config.digest, err);
+}
+
+/* 1: whole; 0: lost. */
+static int make_whole(struct recovery *recovery, const struct box_digest *manifest, const struct box_image_references *refs,
+                      box_error **err)
 {
     _free_ struct box_layer_id *ids = NULL;
-    bool all = box_layer_ids(refs->diff_ids, refs->n_diff_ids, &ids, NULL) == 0;
+    int r = 0, there = 1;
 
-    for (size_t i = 0; all && i < refs->n_diff_ids; i++)
-        all = box_store_find_layer(store, &ids[i], NULL, NULL, NULL) == 1;
-    return all;
+    for (size_t i = 0; r == 0 && i < refs->n_blobs; i++)
+        r = take_blob(recovery, &refs->blobs[i], err);
+    if (r == 0)
+        r = box_store_mend(&recovery->work, manifest, BOX_MEND_STOP, NULL, NULL, err);
+    if (r == 0)
+        r = box_layer_ids(refs->diff_ids, refs->n_diff_ids, &ids, err);
+    for (size_t i = 0; r == 0 && there == 1 && i < refs->n_diff_ids; i++)
+        there = box_store_find_layer(recovery->store, &ids[i], NULL, NULL, err);
+    return r < 0 ? r : there;
+}
+
+/* Says what it will need, so that nobody's collection takes it away while another image is worked at. */
+static int prepare(struct recovery *recovery, const struct box_index_entry *entry, box_error **err)
+{
+    struct box_image_references refs = {0};
+    int r = box_store_work_need(&recovery->work, "blob", &entry->manifest, err);
+
+    if (r == 0)
+        r = take_config(recovery, &entry->manifest, err);
+    if (r == 0)
+        box_image_references(recovery->store, &entry->manifest, &refs, NULL); /* it is asked again */
+    for (size_t i = 0; r == 0 && i < refs.n_blobs; i++)
+        r = box_store_work_need(&recovery->work, "blob", &refs.blobs[i], err);
+    for (size_t i = 0; r == 0 && i < refs.n_diff_ids; i++)
+        r = box_store_work_need(&recovery->work, "layer", &refs.diff_ids[i], err);
+    box_image_references_clear(&refs);
+    return r;
 }
 
 static int recover_image(struct recovery *recovery, const struct box_index_entry *entry, box_error **err)
 {
     struct box_image_references refs = {0};
-    int r = box_store_work_need(&recovery->work, "blob", &entry->manifest, err);
+    box_error *why = NULL;
+    int whole = 0, r = box_image_references(recovery->store, &entry->manifest, &refs, &why);
 
-    if (r == 0 && box_image_references(recovery->store, &entry->manifest, &refs, NULL) == 0) {
-        r = take_blob(recovery, &refs.config, err);
-        for (size_t i = 0; r == 0 && i < refs.n_blobs; i++)
-            r = take_blob(recovery, &refs.blobs[i], err);
-        if (r == 0)
-            r = box_store_mend(&recovery->work, &entry->manifest, NULL, NULL, err);
-        if (r == 0 && has_layers(recovery->store, &refs))
-            r = box_index_add(&recovery->whole, entry, entry->name, err);
-    }
+    if (r < 0)
+        r = unless_lost(r, why, err);
+    else
+        r = whole = make_whole(recovery, &entry->manifest, &refs, err);
     box_image_references_clear(&refs);
-    return r;
+    recovery->lost += r == 0;
+    return whole == 1 ? box_index_add(&recovery->whole, entry, entry->name, err) : r;
 }
 
 /* ---- All of them ---- */
+
+static bool has_entry(const struct box_index *index, const struct box_index_entry *entry)
+{
+    const struct box_index_entry *had = entry->name ? box_index_find(index, entry->name) : NULL;
+
+    return had ? box_digest_equal(&had->manifest, &entry->manifest)
+               : !entry->name && box_index_find_id(index, &entry->id) != NULL;
+}
 
 /* What images.json has is on disk already. */
 static int recover_images(struct recovery *recovery, box_error **err)
@@ -118,47 +177,101 @@ static int recover_images(struct recovery *recovery, box_error **err)
     _index_ struct box_index index = {0};
     int r = box_index_read(recovery->store, &index, err);
 
-    for (size_t i = 0; r == 0 && i < recovery->late.n; i++) {
-        const struct box_index_entry *entry = &recovery->late.entries[i];
-        const struct box_index_entry *had = entry->name ? box_index_find(&index, entry->name) : NULL;
-        if (had ? box_digest_equal(&had->manifest, &entry->manifest)
-                : !entry->name && box_index_find_id(&index, &entry->id) != NULL)
-            continue;
-        r = recover_image(recovery, entry, err);
-    }
+    for (size_t i = 0; r == 0 && i < recovery->late.n; i++)
+        if (!has_entry(&index, &recovery->late.entries[i]))
+            r = prepare(recovery, &recovery->late.entries[i], err);
+    for (size_t i = 0; r == 0 && i < recovery->late.n; i++)
+        if (!has_entry(&index, &recovery->late.entries[i]))
+            r = recover_image(recovery, &recovery->late.entries[i], err);
     return r;
 }
 
+/* Who did not wait any longer may have decided about a name meanwhile: images.late tells no more of it then. */
 static int finish(struct recovery *recovery, box_error **err)
 {
     _index_ struct box_index index = {0};
     _store_unlock_ int lock = box_store_lock(recovery->store, BOX_LOCK_EXCLUSIVE, err);
     int r = lock < 0 ? lock : box_index_read(recovery->store, &index, err);
 
+    if (r < 0 || !read_late(recovery))
+        return r;
     for (size_t i = 0; r == 0 && i < recovery->whole.n; i++)
-        r = box_index_add(&index, &recovery->whole.entries[i], recovery->whole.entries[i].name, err);
+        if (has_entry(&recovery->late, &recovery->whole.entries[i]))
+            r = box_index_add(&index, &recovery->whole.entries[i], recovery->whole.entries[i].name, err);
     return r < 0 ? r : box_late_settle_as(recovery->store, &index, err);
 }
 
-void box_store_recover(box_store *store)
+static int recover(struct recovery *recovery, box_error **err)
+{
+    int r = box_store_work_begin(recovery->store, &recovery->work, err);
+
+    if (r == 0)
+        r = recover_images(recovery, err);
+    if (r == 0)
+        r = finish(recovery, err);
+    box_store_work_end(&recovery->work);
+    if (r == 0 && recovery->lost) /* half an image is nothing to be told of as damage */
+        box_store_collect_with(recovery->store, BOX_COLLECT_KEEP_PARTIAL, NULL, NULL);
+    return r;
+}
+
+/* ---- Who does it, and when ---- */
+
+/* Whether somebody has just tried in vain. A lock file that is held has the time at which it was made. */
+static bool is_put_off(const box_store *store)
+{
+    time_t now = time(NULL);
+    struct stat st;
+
+    return fstatat(store->rootfd, BOX_LATE_LOCK, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_mtime > now &&
+           st.st_mtime <= now + RETRY_MOST;
+}
+
+static void put_off(int lock, int64_t began)
+{
+    int64_t seconds = (box_clock_ns() - began) / BOX_S * RETRY_TIMES;
+    struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, {.tv_sec = time(NULL)}};
+
+    seconds = seconds < RETRY_LEAST ? RETRY_LEAST : seconds > RETRY_MOST ? RETRY_MOST : seconds;
+    times[1].tv_sec += (time_t)seconds;
+    futimens(lock, times);
+}
+
+static int recover_locked(struct recovery *recovery, bool anyway, box_error **err)
+{
+    const box_store *store = recovery->store;
+    int64_t began = box_clock_ns();
+    int r = 0;
+    _store_unlock_ int lock =
+        box_lock_take(store->rootfd, BOX_LATE_LOCK, BOX_LOCK_EXCLUSIVE, box_deadline_in_ms(PATIENCE), err);
+
+    if (lock < 0)
+        return lock;
+    if (!anyway && is_put_off(store)) /* by the one that was waited for */
+        return 0;
+    if (read_late(recovery)) { /* nobody else was quicker */
+        const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, {.tv_nsec = UTIME_NOW}};
+        futimens(lock, times);
+        began = box_clock_ns();
+        r = recover(recovery, err);
+    }
+    if (r < 0) {
+        put_off(lock, began);
+        return r;
+    }
+    box_lock_remove(store->rootfd, BOX_LATE_LOCK, box_take_fd(&lock));
+    return 0;
+}
+
+int box_store_recover(box_store *store, bool anyway, box_error **err)
 {
     struct recovery recovery = {.store = store, .work = BOX_STORE_WORK_NONE};
+    int r = 0;
 
-    if (!store->boot[0] || faccessat(store->rootfd, BOX_LATE_FILE, F_OK, AT_SYMLINK_NOFOLLOW) < 0 || !read_late(&recovery)) {
-        box_index_clear(&recovery.late);
-        return;
-    }
-    int lock = box_lock_take(store->rootfd, LOCK, BOX_LOCK_EXCLUSIVE, box_deadline_in_ms(PATIENCE), NULL);
-    if (lock >= 0 && read_late(&recovery)) { /* nobody else was quicker */
-        int r = box_store_work_begin(store, &recovery.work, NULL);
-        if (r == 0)
-            r = recover_images(&recovery, NULL);
-        if (r == 0)
-            finish(&recovery, NULL);
-        box_store_work_end(&recovery.work);
-    }
-    if (lock >= 0)
-        box_lock_remove(store->rootfd, LOCK, lock);
+    if (store->boot[0] && faccessat(store->rootfd, BOX_LATE_FILE, F_OK, AT_SYMLINK_NOFOLLOW) == 0 && read_late(&recovery) &&
+        (anyway || !is_put_off(store)))
+        r = recover_locked(&recovery, anyway, err);
     box_index_clear(&recovery.late);
     box_index_clear(&recovery.whole);
+    return r < 0 ? box_fail_wrap(err, r, "images that were not on disk when the machine went down") : 0;
 }

@@ -89,7 +89,7 @@ static int mend_images(struct repair *repair, box_error **err)
 
     for (size_t i = 0; r == 0 && i < index.n; i++)
         if (box_index_find_manifest(&index, &index.entries[i].manifest) == &index.entries[i])
-            r = box_store_mend(&repair->work, &index.entries[i].manifest, repair->report, repair->data, err);
+            r = box_store_mend(&repair->work, &index.entries[i].manifest, 0, repair->report, repair->data, err);
     return r;
 }
 

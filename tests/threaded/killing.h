@@ -79,7 +79,7 @@ static void put_layer(int number, char *layers, char *diff_ids, size_t size)
     tarball_free(&t);
 }
 
-static void make_image(void)
+__attribute__((unused)) static void make_image(void)
 {
     static char layers[2000], diff_ids[2000], text[6000];
     char path[512], digest[BOX_DIGEST_TEXT];
@@ -149,7 +149,7 @@ static void tell(const char *what, const char *why, void *data)
 }
 
 /* The store is sound, nothing half-made is in it, and the image is there as a whole or not at all. */
-static int is_sound(int *there)
+__attribute__((unused)) static int is_sound(int *there)
 {
     box_store *store = open_store();
     box_image *found = NULL;
@@ -170,7 +170,7 @@ static int is_sound(int *there)
     return good;
 }
 
-static int remove_image(void)
+__attribute__((unused)) static int remove_image(void)
 {
     box_store *store = open_store();
     int r = store ? box_image_remove(store, IMAGE_NAME, 0, NULL, NULL, NULL) : -1;
