@@ -217,13 +217,14 @@ static int recover(struct recovery *recovery, box_error **err)
 
 /* ---- Who does it, and when ---- */
 
-/* Whether somebody has just tried in vain. A lock file that is held has the time at which it was made. */
+/* Whether somebody has just tried in vain. A lock file that is held has the time at which it was made, which may be a
+ * second that the coarser clock has not begun yet. */
 static bool is_put_off(const box_store *store)
 {
     time_t now = time(NULL);
     struct stat st;
 
-    return fstatat(store->rootfd, BOX_LATE_LOCK, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_mtime > now &&
+    return fstatat(store->rootfd, BOX_LATE_LOCK, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_mtime > now + 1 &&
            st.st_mtime <= now + RETRY_MOST;
 }
 

@@ -5,7 +5,9 @@
 #include "pulled.h"
 
 #include <pthread.h>
+#include <signal.h>
 #include <sys/ptrace.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 #include "image/store_collect.h"
@@ -291,8 +293,10 @@ static void is_lost(const char *path, bool remove)
     cr_assert(!image_is_there("reg.test/app:1"));
     cr_assert(image_is_there("other:1"));
     cr_assert(!there("root/images.late"));
-    cr_assert_eq(box_store_collect(store, NULL, &err), 0, "%s", box_error_message(err));
+    if (strcmp(path, "root/images.late") == 0) /* nothing tells of what it took, which is as if a pull had been killed */
+        cr_assert_eq(box_store_collect(store, NULL, &err), 0, "%s", box_error_message(err));
     is_sound();
+    cr_assert_eq(layers_there(), 2u, "those of the other image");
     pulls_late("reg.test/app:1");
     cr_assert_eq(box_store_sync(store, &err), 0);
     is_settled();
@@ -317,6 +321,91 @@ Test(late, an_image_whose_manifest_was_not_written_is_gone)
 
     snprintf(path, sizeof(path), "root/blobs/sha256/%s", l.last_manifest + 7);
     is_lost(path, false);
+}
+
+/* Fetched it was, too, and lies with the blobs. */
+Test(late, a_config_that_was_not_written_among_the_documents_is_taken_from_the_blobs)
+{
+    struct layout l = put_remote(300000, "gzip");
+    char path[300];
+
+    before_the_boot();
+    pulls_late("reg.test/app:1");
+    snprintf(path, sizeof(path), "root/blobs/sha256/%s", l.last_config + 7);
+    empty_file(path);
+    boots();
+    cr_assert(image_is_there("reg.test/app:1"));
+    is_settled();
+}
+
+static void copy_file(const char *from, const char *to)
+{
+    char *data = NULL;
+    size_t length = 0;
+
+    cr_assert_eq(box_file_read(scratch_fd, from, 64u << 20, &data, &length, NULL), 0, "%s", from);
+    put_bytes(to, data, length);
+    free(data);
+}
+
+/* Two copies of a blob, of which one is not right. */
+static void has_two_copies(bool lasting_is_right)
+{
+    char kept[200], late[300];
+
+    put_remote(300000, "gzip");
+    options.late = false;
+    cr_assert_eq(pull_as("reg.test/app:1", &err), 0, "%s", box_error_message(err));
+    options.late = true;
+    before_the_boot();
+    pulls_late("reg.test/app:2");
+    snprintf(kept, sizeof(kept), "root/blobs/sha256/%s", blob_hex[0]);
+    snprintf(late, sizeof(late), "root/blobs/partial/%s+%s", blob_hex[0], store->boot);
+    copy_file(kept, late);
+    empty_file(lasting_is_right ? late : kept);
+    boots();
+    cr_assert(image_is_there("reg.test/app:1") && image_is_there("reg.test/app:2"));
+    is_settled();
+}
+
+Test(late, a_blob_that_lasts_and_is_right_stays)
+{
+    has_two_copies(true);
+}
+
+Test(late, a_blob_that_is_damaged_is_replaced_by_one_that_is_right)
+{
+    has_two_copies(false);
+}
+
+/* The pin of a container that was thrown away with the machine does not stop collections for an image that is lost; in the
+ * same boot, where it may run, it does. */
+static void pin_of_a_damaged_image(bool down)
+{
+    struct layout l = put_remote(300000, "gzip");
+    char path[300];
+
+    if (down)
+        before_the_boot();
+    pulls_late("reg.test/app:1");
+    pins(BOX_FILE_NO_SYNC);
+    cr_assert_eq(fchmodat(scratch_fd, "root/containers/c", 01700, 0), 0);
+    snprintf(path, sizeof(path), "root/blobs/sha256/%s", l.last_manifest + 7);
+    empty_file(path);
+    boots();
+    cr_assert_eq(image_is_there("reg.test/app:1"), false);
+    cr_assert_eq(box_store_collect(store, NULL, &err), down ? 0 : BOX_ECORRUPT, "%s", err ? box_error_message(err) : "");
+    cr_assert_eq(layers_there(), down ? 0u : 2u);
+}
+
+Test(late, a_container_that_went_with_the_machine_does_not_stop_collections)
+{
+    pin_of_a_damaged_image(true);
+}
+
+Test(late, a_container_that_may_run_stops_them)
+{
+    pin_of_a_damaged_image(false);
 }
 
 Test(late, images_whose_list_was_not_written_are_gone)
@@ -423,6 +512,163 @@ Test(late, nothing_is_committed_late_over_what_waits_to_be_recovered)
     boots();
     cr_assert(image_is_there("reg.test/app:1") && image_is_there("reg.test/app:2"));
     is_settled();
+}
+
+/* ---- When it cannot be done ---- */
+
+/* As a full disk has it: no file of a layer fits, while lists and documents do. */
+static void limit_files(rlim_t bytes)
+{
+    const struct rlimit limit = {bytes, RLIM_INFINITY};
+
+    signal(SIGXFSZ, SIG_IGN);
+    cr_assert_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+}
+
+Test(late, a_full_disk_is_no_loss_and_is_not_run_into_at_every_opening)
+{
+    struct timespec past[2] = {{.tv_sec = 1000}, {.tv_sec = 1000}};
+
+    put_remote(300000, "gzip");
+    before_the_boot();
+    pulls_late("reg.test/app:1");
+    limit_files(100000);
+    boots();
+    cr_assert(!image_is_there("reg.test/app:1"));
+    cr_assert(there("root/images.late"));
+    cr_assert_eq(box_store_sync(store, &err), BOX_ESYSTEM);
+    cr_assert_not_null(strstr(box_error_message(err), "when the machine went down"), "%s", box_error_message(err));
+    limit_files(RLIM_INFINITY);
+    boots();
+    cr_assert(!image_is_there("reg.test/app:1"), "another try has its time");
+    cr_assert_eq(utimensat(scratch_fd, "root/images.late.lock", past, 0), 0);
+    boots();
+    cr_assert(image_is_there("reg.test/app:1"));
+    is_settled();
+    cr_assert(!there("root/images.late.lock"));
+}
+
+Test(late, a_sync_does_not_wait_for_the_time_of_the_next_try)
+{
+    put_remote(300000, "gzip");
+    before_the_boot();
+    pulls_late("reg.test/app:1");
+    limit_files(100000);
+    boots();
+    limit_files(RLIM_INFINITY);
+    cr_assert_eq(box_store_sync(store, &err), 0, "%s", box_error_message(err));
+    cr_assert(image_is_there("reg.test/app:1"));
+    is_settled();
+}
+
+/* Whoever works on with a store whose late images were not recovered decides about names: they keep what he made of them. */
+Test(late, a_name_that_was_decided_meanwhile_is_not_moved)
+{
+    struct layout l;
+    box_image *image = NULL;
+
+    put_image("a", "other:1", "");
+    loads("a");
+    l = put_remote(300000, "gzip");
+    before_the_boot();
+    pulls_late("reg.test/gone:1");
+    cr_assert_eq(box_store_sync(store, &err), 0);
+    pulls_late("reg.test/moved:1");
+    pulls_late("reg.test/stays:1");
+    snprintf(store->boot, sizeof(store->boot), "00000000-aaaa-bbbb-cccc-000000000001");
+    cr_assert(image_is_there("reg.test/gone:1") && !image_is_there("reg.test/moved:1"));
+    cr_assert_eq(box_image_tag(store, "other:1", "reg.test/moved:1", &err), 0, "%s", box_error_message(err));
+    cr_assert_eq(box_image_remove(store, "reg.test/gone:1", BOX_IMAGE_REMOVE_FORCE, NULL, NULL, &err), 0);
+    boots();
+    cr_assert(!image_is_there("reg.test/gone:1"));
+    cr_assert_eq(box_image_open(store, "reg.test/moved:1", &image, &err), 0);
+    cr_assert_str_neq(box_image_digest(image), l.last_manifest);
+    box_image_free(image);
+    is_settled();
+}
+
+Test(late, a_collection_leaves_what_a_recovery_works_at)
+{
+    struct box_store_work work;
+    struct box_digest digest;
+    char text[BOX_DIGEST_TEXT + 8];
+
+    put_remote(300000, "gzip");
+    before_the_boot();
+    pulls_late("reg.test/app:1");
+    snprintf(store->boot, sizeof(store->boot), "00000000-aaaa-bbbb-cccc-000000000001");
+    snprintf(text, sizeof(text), "sha256:%s", blob_hex[0]);
+    cr_assert_eq(box_digest_parse(text, &digest, NULL), 0);
+    cr_assert_eq(box_store_work_begin(store, &work, &err), 0);
+    cr_assert_eq(box_store_work_need(&work, "blob", &digest, &err), 0);
+    cr_assert_eq(box_store_collect(store, NULL, &err), 0, "%s", box_error_message(err));
+    cr_assert_eq(entries_in(path_of("root/blobs/partial")), 1u);
+    box_store_work_end(&work);
+}
+
+/* In a sandbox where /proc/sys is not there: whether the images are of this boot cannot be told. */
+Test(late, who_does_not_know_the_boot_neither_changes_names_nor_collects)
+{
+    box_store *blind = NULL;
+
+    put_image("a", "other:1", "");
+    loads("a");
+    put_remote(300000, "gzip");
+    pulls_late("reg.test/app:1");
+    cr_assert_eq(box_store_open(root, runroot, 0, &blind, &err), 0);
+    blind->boot[0] = '\0';
+    cr_assert_eq(box_image_tag(blind, "other:1", "other:2", &err), BOX_ESYSTEM);
+    cr_assert_not_null(strstr(box_error_message(err), "boot_id"), "%s", box_error_message(err));
+    cr_assert_eq(box_store_collect(blind, NULL, NULL), BOX_ESYSTEM);
+    cr_assert_eq(box_image_prune(blind, NULL, NULL, NULL, NULL, NULL), BOX_ESYSTEM);
+    cr_assert_eq(box_store_sync(blind, NULL), BOX_ESYSTEM);
+    cr_assert(image_is_there("reg.test/app:1"));
+    cr_assert_eq(box_store_sync(store, &err), 0);
+    cr_assert_eq(box_image_tag(blind, "other:1", "other:2", NULL), 0);
+    cr_assert_eq(box_store_collect(blind, NULL, NULL), 0);
+    cr_assert(image_is_there("reg.test/app:1") && image_is_there("other:2"));
+    is_settled();
+    box_store_free(blind);
+}
+
+/* Nor does it take the blobs of those who do know it for ones of an earlier boot. */
+Test(late, who_does_not_know_the_boot_leaves_blobs_that_are_needed)
+{
+    struct box_store_work work;
+    struct box_digest digest;
+    char text[BOX_DIGEST_TEXT + 80];
+
+    snprintf(text, sizeof(text), "root/blobs/partial/%064d+%s", 7, store->boot);
+    put_bytes(text, "x", 1);
+    snprintf(text, sizeof(text), "sha256:%064d", 7);
+    cr_assert_eq(box_digest_parse(text, &digest, NULL), 0);
+    cr_assert_eq(box_store_work_begin(store, &work, &err), 0);
+    cr_assert_eq(box_store_work_need(&work, "blob", &digest, &err), 0);
+    store->boot[0] = '\0';
+    cr_assert_eq(box_store_collect(store, NULL, &err), 0, "%s", box_error_message(err));
+    cr_assert_eq(entries_in(path_of("root/blobs/partial")), 1u);
+    box_store_work_end(&work);
+}
+
+Test(late, a_sync_of_a_store_that_cannot_be_written_says_so)
+{
+    put_remote(300000, "gzip");
+    pulls_late("reg.test/app:1");
+    store->readonly = true;
+    cr_assert(image_is_there("reg.test/app:1"));
+    cr_assert_eq(box_store_sync(store, &err), BOX_EPERMISSION);
+    store->readonly = false;
+    cr_assert_eq(box_store_sync(store, &err), 0);
+    store->readonly = true;
+    cr_assert_eq(box_store_sync(store, &err), 0);
+}
+
+Test(late, what_killed_processes_leave_in_the_root_goes_with_a_collection)
+{
+    put_bytes("root/.libbox-new-0123456789abcdef", "x", 1);
+    put_bytes("root/images.late.lock", "", 0);
+    cr_assert_eq(box_store_collect(store, NULL, &err), 0, "%s", box_error_message(err));
+    cr_assert(!there("root/.libbox-new-0123456789abcdef") && !there("root/images.late.lock"));
 }
 
 /* ---- Killed ---- */
