@@ -338,23 +338,31 @@ static int setting(int argc, char **argv)
 
 /* ---- Waiting for the disk ---- */
 
+/* One that was removed meanwhile is not made anew. */
+static int sync_existing(const char *root, const char *runroot, box_error **err)
+{
+    box_store *existing = NULL;
+    int r = box_store_open(root, runroot, BOX_STORE_EXISTING, &existing, err);
+
+    if (r == 0)
+        r = box_store_sync(existing, err);
+    box_store_free(existing);
+    return r;
+}
+
 static int sync_store(int argc, char **argv)
 {
     const struct flag flags[] = {{0}};
     box_error *err = NULL;
 
-    box_store *existing = NULL; /* one that was removed meanwhile is not made anew */
-
     if (read_flags(argc, argv, flags, true, "system sync") < 0)
         return EXIT_BOX;
-    if (box_store_open(globals.root, globals.runroot, BOX_STORE_EXISTING, &existing, &err) < 0)
-        return fail(err), EXIT_BOX;
-    int r = box_store_sync(existing, &err);
-    box_store_free(existing);
-    return r < 0 ? (fail(err), 1) : 0;
+    return sync_existing(globals.root, globals.runroot, &err) < 0 ? (fail(err), 1) : 0;
 }
 
-/* A process of its own, with nothing of the terminal's or the caller's: a pipe that it held would not end. */
+/* A process of its own, with nothing of the terminal's or the caller's: a pipe that it held would not end, a directory
+ * not be unmounted. It goes on in this program: what would have to be found to start another one, /proc or a library by a
+ * relative path, may not be there. The paths of an open store are absolute. */
 __attribute__((noreturn)) static void become_sync(void)
 {
     int null = open("/dev/null", O_RDWR);
@@ -362,20 +370,24 @@ __attribute__((noreturn)) static void become_sync(void)
     setsid();
     if (null < 0 || dup2(null, 0) < 0 || dup2(null, 1) < 0 || dup2(null, 2) < 0 || fork() != 0 || chdir("/") < 0)
         _exit(0);
-    close_range(3, ~0u, 0);
-    execl("/proc/self/exe", "box", "--root", box_store_root(store()), "--runroot", box_store_runroot(store()), "system",
-          "sync", (char *)NULL);
-    _exit(1);
+    if (close_range(3, ~0u, 0) < 0)
+        for (int fd = 3; fd < 1024; fd++)
+            close(fd);
+    _exit(sync_existing(box_store_root(store()), box_store_runroot(store()), NULL) < 0);
 }
 
+/* The first process of a container takes all others with it when it ends: it has to wait itself. */
 void sync_in_background(void)
 {
-    pid_t child = fork();
+    pid_t child = getpid() == 1 ? -1 : fork();
+    box_error *err = NULL;
 
     if (child == 0)
         become_sync();
     while (child > 0 && waitpid(child, NULL, 0) < 0 && errno == EINTR)
         ;
+    if (child < 0 && box_store_sync(store(), &err) < 0)
+        fail(err);
 }
 
 int verb_system(int argc, char **argv)

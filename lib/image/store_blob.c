@@ -225,6 +225,17 @@ struct box_source *box_store_blob_source(const box_store *store, const struct bo
 
 /* ---- Keeping ---- */
 
+/* Where it goes once it is whole. Who cannot tell which boot this is has it synced at once, and gives it the name that
+ * lasts. */
+static int keep_as(const box_store *store, const struct box_digest *digest, bool zstd, char name[NAME_MAX_], box_error **err)
+{
+    bool now = !store->boot[0];
+
+    if (now && syncfs(store->blobsfd) < 0)
+        return box_fail_sys(err, "syncfs", store->root, "cannot write a blob to disk");
+    return name_of(store, digest, zstd ? (now ? KEPT_ZSTD : WHOLE_ZSTD) : (now ? KEPT : WHOLE), name);
+}
+
 int box_store_keep_blob(struct box_store_work *work, const char *from, const struct box_digest *digest,
                         bool zstd, box_error **err)
 {
@@ -234,7 +245,9 @@ int box_store_keep_blob(struct box_store_work *work, const char *from, const str
         unlinkat(work->fd, from, 0);
         return 0;
     }
-    int dirfd = name_of(work->store, digest, zstd ? WHOLE_ZSTD : WHOLE, name);
+    int dirfd = keep_as(work->store, digest, zstd, name, err);
+    if (dirfd < 0)
+        return dirfd;
     if (renameat(work->fd, from, dirfd, name) < 0)
         return box_fail_sys(err, "rename", name, "cannot keep a blob");
     return 0;
@@ -404,7 +417,9 @@ int box_store_finish_partial(const box_store *store, const struct box_digest *di
         unlinkat(store->partialfd, from, 0);
         return 0;
     }
-    int dirfd = name_of(store, digest, WHOLE, to);
+    int dirfd = keep_as(store, digest, false, to, err);
+    if (dirfd < 0)
+        return dirfd;
     if (renameat(store->partialfd, from, dirfd, to) < 0)
         return box_fail_sys(err, "rename", to, "cannot keep a blob");
     return 0;

@@ -295,6 +295,19 @@ int box_store_read_record(struct box_store_work *work, const char *from, struct 
     return r < 0 ? r : parse_record(text, length, record, boot, err);
 }
 
+/* Who cannot tell which boot this is cannot say until when a layer may be used that was not synced. */
+static int sync_now(struct box_store_work *work, const char *from, box_error **err)
+{
+    _close_ int dirfd = open_in_work(work, from, err);
+
+    if (dirfd < 0)
+        return dirfd;
+    if (syncfs(dirfd) < 0)
+        return box_fail_sys(err, "syncfs", from, "cannot write a layer to disk");
+    _close_ int fd = openat(dirfd, DURABLE, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    return fd < 0 ? box_fail_sys(err, "open", from, "cannot mark a layer as synced") : 0;
+}
+
 int box_store_publish_layer(struct box_store_work *work, const char *from, const char *name,
                             const struct box_layer_record *record, box_error **err)
 {
@@ -302,6 +315,8 @@ int box_store_publish_layer(struct box_store_work *work, const char *from, const
     char stale[BOX_LAYER_NAME + sizeof(".stale")];
     int r = box_store_write_record(work, from, record, err);
 
+    if (r == 0 && !store->boot[0])
+        r = sync_now(work, from, err);
     if (r < 0)
         return r;
     /* What an earlier boot left unsynced, or what is damaged, goes out of the way. */
@@ -310,7 +325,7 @@ int box_store_publish_layer(struct box_store_work *work, const char *from, const
         return box_fail_sys(err, "rename", name, "cannot take a damaged layer out of the store");
     if (renameat(work->fd, from, store->layersfd, name) < 0)
         return box_fail_sys(err, "rename", name, "cannot put a layer into the store");
-    return 0;
+    return store->boot[0] ? 0 : box_dir_sync(store->layersfd, err);
 }
 
 static int mark_durable(const box_store *store, const char *name, box_error **err)

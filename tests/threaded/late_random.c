@@ -15,6 +15,7 @@
 #include <sched.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 
 #include "fake_remote.h"
 #include "image/store.h"
@@ -23,6 +24,7 @@
 #define NAMES   3
 #define IMAGES  4
 #define NONE    (-1)
+#define OTHER   (-2) /* no image of ours */
 
 static char manifests[IMAGES][BOX_DIGEST_TEXT], configs[IMAGES][BOX_DIGEST_TEXT], boot_path[300];
 
@@ -31,6 +33,7 @@ static char manifests[IMAGES][BOX_DIGEST_TEXT], configs[IMAGES][BOX_DIGEST_TEXT]
 struct name {
     int now, coming;   /* image or NONE: as told last, and what is being made of it */
     unsigned may_be;   /* a bit for each that it was since the last that lasted for sure: others sync as well */
+    int waiting;       /* what a recovery may still make of it, or OTHER */
     unsigned late_at;         /* ticks when it became `now` late; 0: it lasts */
     bool busy;
 };
@@ -39,6 +42,7 @@ static struct shared {
     struct name names[WORKERS][NAMES];
     unsigned ticks, settled; /* everything late until this tick was synced */
     unsigned done, lost_fixed, unsound, failed;
+    bool recovered; /* no list of an earlier boot is there */
 } *shared;
 
 static unsigned bit(int image_or_none)
@@ -216,6 +220,7 @@ static void change(box_store *store, int worker, unsigned kind, unsigned *seed)
     } else {
         name->late_at = kind == 0 ? tick() : 0;
         name->now = name->coming;
+        name->waiting = OTHER;
         if (kind != 0) {
             name->may_be = 0;
             settled(begun);
@@ -251,9 +256,9 @@ static void act(box_store *store, int worker, unsigned *seed)
         what = "prune", r = box_image_prune(store, NULL, NULL, NULL, NULL, &err);
     else if (kind == 8)
         what = "collect", r = box_store_collect(store, NULL, &err);
-    else if (kind == 9 && (r = box_store_verify(store, report, NULL, &err)) < 0)
+    else if (kind == 9 && shared->recovered && (r = box_store_verify(store, report, NULL, &err)) < 0)
         __atomic_add_fetch(&shared->unsound, 1, __ATOMIC_SEQ_CST), what = "verify";
-    else if (kind == 10)
+    else if (kind == 10 && shared->recovered)
         what = "repair", r = box_store_repair(store, report, NULL, &err);
     else if (kind == 11 && (what = "sync", r = box_store_sync(store, &err)) == 0)
         settled(begun);
@@ -290,7 +295,7 @@ static pid_t start_worker(int worker, unsigned seed)
         for (int j = 0; r == 0 && j < IMAGES; j++)
             if (strcmp(box_image_digest(found), manifests[j]) == 0)
                 now = j;
-        if (now != name->now && now != name->coming)
+        if (now != name->now && now != name->coming && now != name->waiting)
             complain("neither before nor after", NULL);
         if (now != name->now) /* whether it lasts is not known: it may have been late */
             name->late_at = tick();
@@ -430,7 +435,7 @@ static void lose_unsynced(unsigned *seed)
 static int image_of(box_store *store, const char *text)
 {
     box_image *found = NULL;
-    int r = box_image_open(store, text, &found, NULL), now = r == BOX_ENOTFOUND ? NONE : -2;
+    int r = box_image_open(store, text, &found, NULL), now = r == BOX_ENOTFOUND ? NONE : OTHER;
 
     for (int j = 0; r == 0 && j < IMAGES; j++)
         if (strcmp(box_image_digest(found), manifests[j]) == 0)
@@ -450,12 +455,14 @@ static int names_right(box_store *store, bool down)
             char text[64];
             name_text(text, w, i);
             int is = image_of(store, text);
-            bool good = is == name->now || (name->busy && is == name->coming) || (down && !lasts && is != -2 && (name->may_be & bit(is)));
+            bool good = is == name->now || (name->busy && is == name->coming) || (down && !lasts && is != OTHER && (name->may_be & bit(is)));
+            good |= is != OTHER && is == name->waiting;
             if (!good)
                 diag("%s is %d, not %d (may be %x, coming %d%s%s%s)", text, is, name->now, name->may_be, name->coming,
                      name->busy ? ", busy" : "", lasts ? ", lasts" : "", down ? ", down" : "");
             wrong += !good;
-            name->now = is == -2 ? NONE : is;
+            name->waiting = down && is != name->now ? name->now : OTHER;
+            name->now = is == OTHER ? NONE : is;
             name->late_at = down ? 0 : tick();
             name->may_be = (down ? 0 : name->may_be) | bit(name->now);
             name->busy = false;
@@ -482,8 +489,22 @@ static int strangers(void)
     return n;
 }
 
+/* The first to open the store finds no room for a layer, and gives up; others then leave it for a while. */
+static void fail_to_recover(void)
+{
+    pid_t child = fork();
+
+    if (child == 0) {
+        const struct rlimit limit = {BIG / 2, BIG / 2};
+        signal(SIGXFSZ, SIG_IGN);
+        _exit(setrlimit(RLIMIT_FSIZE, &limit) < 0 || !open_store());
+    }
+    waitpid(child, NULL, 0);
+    shared->recovered = !mentions("images.late", "{");
+}
+
 struct sums {
-    int wrong, unsound, failed, left, downs;
+    int wrong, unsound, failed, left, downs, put_off;
 };
 
 static void look(bool down, struct sums *sums)
@@ -497,11 +518,15 @@ static void look(bool down, struct sums *sums)
         sums->failed++;
         return;
     }
-    if (box_store_verify(store, report, NULL, &err) < 0)
+    if (shared->recovered && box_store_verify(store, report, NULL, &err) < 0)
         sums->unsound++;
     box_error_free(err);
     err = NULL;
     sums->wrong += names_right(store, down);
+    if (!shared->recovered) { /* the processes go on before what an earlier boot left is taken over */
+        box_store_free(store);
+        return;
+    }
     if (box_store_collect(store, NULL, &err) < 0 || box_image_usage(store, &usage, &err) < 0 ||
         box_store_sync(store, &err) < 0) {
         diag("%s", box_error_message(err));
@@ -554,7 +579,7 @@ int main(void)
     shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     for (int w = 0; w < WORKERS; w++)
         for (int i = 0; i < NAMES; i++)
-            shared->names[w][i] = (struct name){.now = NONE, .may_be = bit(NONE)};
+            shared->names[w][i] = (struct name){.now = NONE, .waiting = OTHER, .may_be = bit(NONE)};
     diag("seed %u", seed);
     make_images();
     box_store *store = open_store();
@@ -577,9 +602,14 @@ int main(void)
             lose_unsynced(&seed);
             new_boot();
         }
+        shared->recovered = true;
+        if (down && rand_r(&seed) % 2)
+            fail_to_recover();
+        sums.put_off += !shared->recovered;
         look(down, &sums);
     }
-    diag("%u things were done, %u processes killed, %d times the machine went down", shared->done, killed, sums.downs);
+    diag("%u things were done, %u processes killed, %d times the machine went down, of which %d times it was not recovered at once",
+         shared->done, killed, sums.downs, sums.put_off);
     is_int(sums.wrong, 0, "nothing that was done is missing");
     is_int((int)shared->lost_fixed, 0, "what lasts is there all the time");
     is_int((int)shared->unsound + sums.unsound, 0, "the store is sound at each look");

@@ -364,6 +364,7 @@ static void has_two_copies(bool lasting_is_right)
     copy_file(kept, late);
     empty_file(lasting_is_right ? late : kept);
     boots();
+    cr_assert_eq(blobs_there(), 4u);
     cr_assert(image_is_there("reg.test/app:1") && image_is_there("reg.test/app:2"));
     is_settled();
 }
@@ -572,15 +573,17 @@ Test(late, a_name_that_was_decided_meanwhile_is_not_moved)
     l = put_remote(300000, "gzip");
     before_the_boot();
     pulls_late("reg.test/gone:1");
+    pulls_late("reg.test/kept:1");
     cr_assert_eq(box_store_sync(store, &err), 0);
     pulls_late("reg.test/moved:1");
     pulls_late("reg.test/stays:1");
     snprintf(store->boot, sizeof(store->boot), "00000000-aaaa-bbbb-cccc-000000000001");
     cr_assert(image_is_there("reg.test/gone:1") && !image_is_there("reg.test/moved:1"));
     cr_assert_eq(box_image_tag(store, "other:1", "reg.test/moved:1", &err), 0, "%s", box_error_message(err));
-    cr_assert_eq(box_image_remove(store, "reg.test/gone:1", BOX_IMAGE_REMOVE_FORCE, NULL, NULL, &err), 0);
+    cr_assert_eq(box_image_remove(store, "reg.test/gone:1", 0, NULL, NULL, &err), 0);
     boots();
     cr_assert(!image_is_there("reg.test/gone:1"));
+    cr_assert(image_is_there("reg.test/stays:1") && image_is_there("reg.test/kept:1"));
     cr_assert_eq(box_image_open(store, "reg.test/moved:1", &image, &err), 0);
     cr_assert_str_neq(box_image_digest(image), l.last_manifest);
     box_image_free(image);
@@ -629,6 +632,20 @@ Test(late, who_does_not_know_the_boot_neither_changes_names_nor_collects)
     cr_assert(image_is_there("reg.test/app:1") && image_is_there("other:2"));
     is_settled();
     box_store_free(blind);
+}
+
+Test(late, who_does_not_know_the_boot_waits_for_the_disk)
+{
+    put_image("a", "other:1", "");
+    put_remote(300000, "gzip");
+    store->boot[0] = '\0';
+    cr_assert_eq(pull_as("reg.test/app:1", &err), 0, "%s", box_error_message(err));
+    loads("a");
+    is_settled();
+    cr_assert_eq(layers_there(), 4u);
+    boots();
+    cr_assert(image_is_there("reg.test/app:1") && image_is_there("other:1"));
+    is_settled();
 }
 
 /* Nor does it take the blobs of those who do know it for ones of an earlier boot. */
