@@ -1,6 +1,8 @@
 /* Unpacking layers again from the blobs that are kept: what a repair and the recovery of late images share. */
 #include "image/store_mend.h"
 
+#include <limits.h>
+
 #include "image/image.h"
 #include "image/layer.h"
 #include "image/source.h"
@@ -18,10 +20,21 @@ static struct box_source *open_blob(void *data, box_error **err)
     return box_store_blob_source(blob->store, blob->digest, NULL, err);
 }
 
+/* The layer was unpacked from these very bytes before, when its image came here, within the limits of whoever had it come. */
+static const box_image_limits unpacked_before = {
+    .layer_bytes = INT64_MAX,
+    .file_bytes = INT64_MAX,
+    .entries = INT64_MAX,
+    .free_bytes = INT64_MAX,
+    .ratio = UINT32_MAX,
+    .path_depth = PATH_MAX / 2,
+    .header_bytes = 64u << 20,
+};
+
 static int make_again(struct box_store_work *work, const struct box_layer_id *ids, size_t i, const struct box_digest *digest,
                       box_error **err)
 {
-    const box_image_limits limits = box_image_limits_or_default(NULL);
+    const box_image_limits limits = box_image_limits_or_default(&unpacked_before);
     struct blob blob = {work->store, digest};
     uint64_t size = 0;
     int r = box_store_find_blob(work->store, digest, &size, err);

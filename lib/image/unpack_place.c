@@ -124,8 +124,6 @@ int unpack_enter(struct unpack *u, const char *name, int fd, mode_t mode, struct
     return take(u, name, fd, st.st_gid);
 }
 
-static int enter(struct unpack *u, const char *path, box_error **err);
-
 int unpack_flush_implicit(struct unpack *u, box_error **err)
 {
     if (!box_buffer_ok(&u->implicit))
@@ -146,23 +144,19 @@ int unpack_note_implicit(struct unpack *u, ino_t ino, const char *path, box_erro
     return u->implicit.length < (64u << 10) ? 0 : unpack_flush_implicit(u, err);
 }
 
-/* Makes a directory that the archive did not list. Its own parent is entered first, so that its time is kept.
- */
+/* Makes a directory that the archive did not list, in the one at hand. */
 static int make_missing(struct unpack *u, const char *path, box_error **err)
 {
     const struct box_resolve_make how = {0755, 0644, u->how->privileged ? 0 : (unsigned)-1,
                                          u->how->privileged ? 0 : (unsigned)-1};
     struct box_resolve_made made = {0};
-    char above[PATH_MAX], room[BOX_RESOLVE_PATH];
+    char room[BOX_RESOLVE_PATH];
     const char *slash = strrchr(path, '/');
     const char *leaf = slash ? slash + 1 : path;
     bool whiteout = false;
     struct stat st;
+    int r;
 
-    snprintf(above, sizeof(above), "%.*s", (int)(slash ? slash - path : 0), path);
-    int r = enter(u, above, err);
-    if (r < 0)
-        return r;
     if (fstatat(u->parentfd, leaf, &st, AT_SYMLINK_NOFOLLOW) == 0 && unpack_is_whiteout(&st) &&
         (r = unpack_clear(u, u->parentfd, leaf, &whiteout, err)) < 0)
         return r;
@@ -184,24 +178,12 @@ static int make_missing(struct unpack *u, const char *path, box_error **err)
                                : unpack_note_implicit(u, st.st_ino, room, err);
 }
 
-/* Makes a directory the one at hand. */
-static int enter(struct unpack *u, const char *path, box_error **err)
+/* Makes a directory that is there the one at hand; fd, of it, is the callee's. */
+static int enter_open(struct unpack *u, const char *path, int fd, box_error **err)
 {
     struct stat st;
     int r;
 
-    if (u->parentfd >= 0 && !u->stale && strcmp(u->parent, path) == 0)
-        return 0;
-    int fd = open_dir(u, path);
-    if (fd == -ENOENT || fd == -ENOTDIR) {
-        if (!*path)
-            return unpack_fail_walk(u, fd, path, err);
-        if ((r = make_missing(u, path, err)) < 0)
-            return r;
-        fd = open_dir(u, path);
-    }
-    if (fd < 0)
-        return unpack_fail_walk(u, fd, path, err);
     if ((r = unpack_settle(u, path, err)) < 0 || fstat(fd, &st) < 0) {
         close(fd);
         return r < 0 ? r : unpack_fail_sys(u, "fstat", err, "cannot look at directory \"%s\"", path);
@@ -215,6 +197,44 @@ static int enter(struct unpack *u, const char *path, box_error **err)
         return r;
     }
     return take(u, path, fd, st.st_gid);
+}
+
+static bool is_at_hand(const struct unpack *u, const char *path)
+{
+    return u->parentfd >= 0 && !u->stale && strcmp(u->parent, path) == 0;
+}
+
+/* Makes a directory the one at hand, and makes those on the way that are missing, each from its parent, so that the
+ * parent's time is kept. A loop: the archive decides how many there are, and a thread's stack is small. */
+static int enter(struct unpack *u, const char *path, box_error **err)
+{
+    char at[PATH_MAX];
+    int fd, r = 0;
+
+    if (is_at_hand(u, path))
+        return 0;
+    snprintf(at, sizeof(at), "%s", path);
+    while (((fd = open_dir(u, at)) == -ENOENT || fd == -ENOTDIR) && *at) {
+        char *slash = strrchr(at, '/');
+        at[slash ? slash - at : 0] = '\0';
+    }
+    for (;;) {
+        if (fd < 0)
+            return unpack_fail_walk(u, fd, at, err);
+        if (is_at_hand(u, at))
+            close(fd);
+        else
+            r = enter_open(u, at, fd, err);
+        size_t length = strlen(at);
+        if (r < 0 || !path[length])
+            return r;
+        length += length > 0; /* the slash */
+        length += strcspn(path + length, "/");
+        snprintf(at, sizeof(at), "%.*s", (int)length, path);
+        if ((r = make_missing(u, at, err)) < 0)
+            return r;
+        fd = open_dir(u, at);
+    }
 }
 
 int unpack_enter_parent(struct unpack *u, const char **leaf, box_error **err)

@@ -338,6 +338,20 @@ Test(late, a_config_that_was_not_written_among_the_documents_is_taken_from_the_b
     is_settled();
 }
 
+/* It was pulled within limits that its host had raised. */
+Test(late, an_image_that_needs_higher_limits_is_recovered)
+{
+    put_deep_remote(300);
+    before_the_boot();
+    cr_assert_eq(pull_as("reg.test/app:1", NULL), BOX_ELIMIT);
+    box_image_limits limits = {.path_depth = 400};
+    options.limits = &limits;
+    pulls_late("reg.test/app:1");
+    boots();
+    cr_assert(image_is_there("reg.test/app:1"));
+    is_settled();
+}
+
 static void copy_file(const char *from, const char *to)
 {
     char *data = NULL;

@@ -528,3 +528,24 @@ Test(pull, eight_processes_fetch_each_blob_once)
         cr_assert(image_is_there(name));
     }
 }
+
+/* A thread that unpacks has half a MiB of stack, and the archive says how deep it goes. */
+static void pulls_deep(const char *layers)
+{
+    put_deep_remote(250);
+    cr_assert_eq(box_store_set(store, "layers", layers, &err), 0);
+    cr_assert_eq(pull_as("reg.test/app:1", &err), 0, "%s", box_error_message(err));
+    cr_assert_eq(box_store_verify(store, NULL, NULL, &err), 0, "%s", box_error_message(err));
+    cr_assert_eq(box_image_remove(store, "reg.test/app:1", 0, NULL, NULL, &err), 0, "%s", box_error_message(err));
+    cr_assert_eq(layers_there(), 0u);
+}
+
+Test(pull, a_deep_path_that_is_not_listed_takes_no_stack)
+{
+    pulls_deep("tree");
+}
+
+Test(pull, a_deep_path_that_is_not_listed_takes_no_stack_in_an_image)
+{
+    pulls_deep("erofs");
+}

@@ -60,6 +60,30 @@ static inline struct layout put_remote(size_t bytes, const char *command)
     return l;
 }
 
+/* One layer, of a file in so many directories that it does not list. */
+static inline void put_deep_remote(size_t depth)
+{
+    char name[1000], pax[1040];
+    struct tarball tar = {0};
+    struct layout l;
+
+    cr_assert_lt(2 * depth + 2, sizeof(name));
+    for (size_t i = 0; i < depth; i++)
+        memcpy(name + 2 * i, "d/", 2);
+    memcpy(name + 2 * depth, "f", 2);
+    size_t length = strlen(name) + sizeof("123 path=\n") - 1;
+    cr_assert(length >= 100 && length < 1000);
+    snprintf(pax, sizeof(pax), "%zu path=%s\n", length, name);
+    tarball_put(&tar, &(struct tarball_member){.name = "f", .data = "x", .size = 1, .pax = pax});
+    tarball_end(&tar);
+    layout_begin(&l, "reg");
+    layout_layer(&l, &tar);
+    layout_image(&l, NULL, "\"Cmd\":[\"x\"]");
+    layout_end(&l);
+    fake_remote_init(&fake, path_of("reg"), l.last_manifest);
+    tarball_free(&tar);
+}
+
 static inline int pull_as(const char *name, box_error **e)
 {
     const char *at = strrchr(name, '@'), *colon = strrchr(name, ':');
