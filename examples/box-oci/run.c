@@ -54,10 +54,17 @@ static int read_create(int argc, char **argv, struct create *c)
     return first < 0 || !containers() ? -1 : first;
 }
 
+static void warn(void *data, const char *text)
+{
+    (void)data;
+    warn_text("%s", text);
+}
+
 static box_oci_options options_of(const struct create *c)
 {
     box_oci_options o = BOX_OCI_OPTIONS_INIT;
 
+    o.warn = warn;
     o.bundle = c->bundle;
     o.config = c->config;
     o.console_socket = c->console;
@@ -247,6 +254,7 @@ int verb_exec(int argc, char **argv)
     int r = x.process ? box_oci_parse_process(containers(), id, x.process, &spec, &err) : box_oci_spec(containers(), id, &spec, &err);
     if (r >= 0 && !x.process)
         r = change(spec, &x, argv + first + 1, &err);
+    o.warn = warn;
     o.console_socket = x.console;
     o.pid_file = x.pid_file;
     o.preserve_fds = x.preserve;

@@ -66,10 +66,14 @@ typedef struct box_oci_options {
     char *const *cgroups;       /* exec: where below the container's cgroup the process shall be; NULL: in that itself. A
                                    vector that ends in NULL of "path", or of "controller,controller:path" for the
                                    hierarchies that have these; others stay. The groups must be there: BOX_ENOTFOUND */
+    void (*warn)(void *data, const char *text); /* what the document asks for and is passed over, as the specification has
+                                                   it: capabilities that are not known, or not to be had. NULL: nobody is
+                                                   told. From the calling thread, before anything is made */
+    void *warn_data;
 } box_oci_options;
-#define BOX_OCI_OPTIONS_INIT                                            \
-    {                                                                   \
-        1, NULL, NULL, NULL, NULL, 0, 0, false, false, NULL, NULL             \
+#define BOX_OCI_OPTIONS_INIT                                                              \
+    {                                                                                     \
+        1, NULL, NULL, NULL, NULL, 0, 0, false, false, NULL, NULL, NULL, NULL             \
     }
 
 /* An id is [A-Za-z0-9_+-.]+, at most 255 bytes, and not "." or "..": BOX_EINVAL.

@@ -232,6 +232,12 @@ static int add_join(struct builder *b, box_error **err)
     builder_add(b, NEW_OP(SETSID, .num = !b->spec->process.terminal));
     if (flags & CLONE_NEWUSER)
         builder_add(b, NEW_OP(BECOME_ROOT));
+    if (b->options->chroot) {
+        int root = fcntl(b->options->root_fd, F_DUPFD_CLOEXEC, 3);
+        if (root < 0)
+            return box_fail_sys(err, "fcntl", "root", "keep the container's root");
+        builder_add(b, NEW_OP(PIVOT, .slot = builder_hold(b, root), .flags = PIVOT_CHROOT));
+    }
     if (b->spec->process.terminal)
         plan_add_terminal(b);
     return 0;
@@ -365,7 +371,8 @@ static int build(struct builder *b, box_error **err)
     b->privileged = have_sys_admin();
     b->new_user = !b->options->join && plan_new_namespace(spec, SPEC_NS_USER);
     b->joined_mount = !b->options->join && plan_joined_namespace(spec, SPEC_NS_MOUNT) && spec->root.kind == SPEC_ROOT_DIRECTORY;
-    b->new_mount = b->joined_mount || (!b->options->join && plan_new_namespace(spec, SPEC_NS_MOUNT));
+    b->chroot = !b->options->join && spec->chroot;
+    b->new_mount = b->joined_mount || b->chroot || (!b->options->join && plan_new_namespace(spec, SPEC_NS_MOUNT));
     b->need_proc = spec->n_sysctl || spec->process.has_oom_score_adj || spec->process.apparmor_profile ||
                    spec->process.selinux_label;
     b->prepare = b->new_user && b->privileged && b->new_mount &&

@@ -69,6 +69,7 @@ struct plan_options {
     uint32_t join;        /* CLONE_NEW* of the process whose pidfd is given at the start: an exec into a container */
     const char *join_user; /* what the link to its user namespace must say after the join: "user:[INODE]" */
     int root_fd;          /* the root whose passwd and group files count (exec); -1: the spec's own root */
+    bool chroot;          /* join: no namespace leads to that root, it is entered by chroot(2) */
     bool keep_upper;      /* the writable layer outlives this run: what the payload syncs is synced */
     bool hold;            /* wait on the hold descriptor before the payload is executed */
     bool no_waiter;       /* join: the process is a child of the caller's, or of whoever adopts the caller's */
@@ -96,7 +97,8 @@ struct builder {
     bool new_user;    /* a new user namespace */
     bool prepare;     /* sources are opened before the user namespace is entered */
     bool new_mount;   /* mounts of the spec's are made, in a new mount namespace or */
-    bool joined_mount; /* in one that is joined, whose root is changed */
+    bool joined_mount; /* in one that is joined, whose root is changed, or */
+    bool chroot;       /* in that of the caller, below a root that is entered by chroot(2) */
     bool have_dev;    /* /dev is a fresh tmpfs */
     bool have_devpts;
     bool scratch_attached; /* a scratch tmpfs lies between the old root and the new */

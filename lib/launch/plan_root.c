@@ -698,13 +698,16 @@ int plan_add_root(struct builder *b, box_error **err)
         add_create_hooks(b);
         return 0;
     }
-    add_old_propagation(b, own_root);
-    if (!b->prepare) {
+    if (!b->chroot)
+        add_old_propagation(b, own_root);
+    if (!b->prepare && !b->chroot) {
         int r = plan_add_sources(b, err);
         if (r < 0)
             return r;
     }
-    if (own_root) {
+    if (b->chroot) { /* a mount already, private, and where it is to be */
+        builder_add(b, NEW_OP(OPEN_SOURCE, .slot = SLOT_ROOT, .str = builder_string(b, spec->root.path)));
+    } else if (own_root) {
         builder_add(b, NEW_OP(SETATTR, .slot = SLOT_ROOT, .num3 = MS_PRIVATE_, .flags = SETATTR_RECURSIVE));
         builder_add(b, NEW_OP(ATTACH_ROOT, .slot = SLOT_ROOT, .applied = APPLIES(ROOT)));
     } else { /* not a clone: the place itself, to resolve targets from */
@@ -729,10 +732,10 @@ int plan_add_root(struct builder *b, box_error **err)
     add_create_hooks(b);
     if (own_root)
         builder_add(b, NEW_OP(PIVOT, .num = b->scratch_attached ? 2 : 1, .num2 = b->joined_mount || old_root_has_peers(spec),
-                              .flags = b->options->no_pivot ? PIVOT_CHROOT : 0));
+                              .flags = b->options->no_pivot || b->chroot ? PIVOT_CHROOT : 0));
     if (spec->root.readonly)
         builder_add(b, NEW_OP(ROOT_READONLY));
-    if (own_root)
+    if (own_root && !b->chroot)
         add_new_propagation(b);
     return 0;
 }

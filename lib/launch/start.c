@@ -452,7 +452,9 @@ static int do_part(struct start *s, int64_t part, int given, box_error **err)
 
     if (part == HOST_CREATE && r >= 0) {
         s->created = true;
-        r = hooks_run(s->plan->hooks, SPEC_HOOK_PRESTART, &state, err);
+        /* These are of the time when they came with start: all but the program is there, which is "created". */
+        struct hook_state old = state_now(s, "created");
+        r = hooks_run(s->plan->hooks, SPEC_HOOK_PRESTART, &old, err);
         if (r >= 0)
             r = hooks_run(s->plan->hooks, SPEC_HOOK_CREATE_RUNTIME, &state, err);
     }

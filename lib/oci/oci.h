@@ -26,6 +26,7 @@
 #define OCI_ID_MAX 255
 #define OCI_FIFO   "exec.fifo"
 #define OCI_NEW    "new:"
+#define OCI_NO_PROGRAM "/" /* in place of a process that the document has not: a name that no program has */
 
 struct box_oci {
     char *root; /* absolute */
@@ -49,6 +50,7 @@ struct oci_container {
     box_cgroup *cgroup;
     char *rdt_group; /* of resctrl, or NULL */
     bool rdt_made, rdt_monitor;
+    uint64_t root_mount; /* of a root that is entered by chroot(2): the mount that was made of it; 0: it is none */
 };
 void oci_container_clear(struct oci_container *c);
 #define _oci_container_ __attribute__((cleanup(oci_container_clear)))
@@ -81,6 +83,19 @@ int oci_console_send(int socket, int master, box_error **err);
 int oci_write_pid(const char *path, pid_t pid, box_error **err);
 /* The streams of a process as the options have it; *made is to be freed with box_stdio_free(). */
 int oci_streams(box_spec *spec, const box_oci_options *options, box_stdio **made, box_error **err);
+
+/* ---- oci_bundle.c ---- */
+/* The document of the bundle, as it can be carried out here, and its root. */
+int oci_read_bundle(struct oci_container *c, const box_oci_options *options, box_error **err);
+/* Takes away what this program cannot grant, and tells options->warn; `strict`: a name that the kernel does not know is an
+ * error. */
+int oci_limit_capabilities(box_spec *spec, const box_oci_options *options, bool strict, box_error **err);
+
+/* ---- oci_root.c ---- */
+/* Without a mount namespace: a private mount of the root on itself, noted before it appears. */
+int oci_root_make(struct oci_container *c, box_error **err);
+/* Takes it down, with all that was mounted below; nothing of anybody else's. */
+void oci_root_remove(struct oci_container *c);
 
 /* ---- oci_rdt.c ---- */
 struct resctrl;

@@ -1,6 +1,6 @@
 /* Making a container, and letting its program run.
  *
- * In order: the document is read and held against itself; a directory is set up under a temporary name and renamed to
+ * In order: the document is read and held against itself (oci_bundle.c); a directory is set up under a temporary name and renamed to
  * the id, with its lock held; the cgroup is noted and made; the process is started and held before its program, with the
  * hooks of the creation on the way; its id is noted; the terminal is sent; the pid file is written last, since an engine
  * takes it for the sign that all is there. Whatever fails takes everything before it away again.
@@ -24,75 +24,6 @@
 #include "kernel/cgroup_limits.h"
 #include "launch/hooks.h"
 #include "launch/plan.h"
-
-#define NO_PROGRAM "/"
-
-/* ---- the bundle --------------------------------------------------------------------------------------------------- */
-
-static int absolute(const char *path, char **out, box_error **err)
-{
-    *out = realpath(path, NULL);
-    return *out ? 0 : box_fail_sys(err, "realpath", path, "find the bundle");
-}
-
-/* root.path is relative to the bundle. */
-static int resolve_root(struct oci_container *c, box_error **err)
-{
-    struct spec_root *root = &c->spec->root;
-
-    if (root->kind == SPEC_ROOT_OVERLAY)
-        return (c->rootfs = strdup("")) ? 0 : box_fail_nomem(err);
-    if (root->kind != SPEC_ROOT_DIRECTORY || !root->path)
-        return box_fail_with(err, &(struct box_fail_info){.code = BOX_ESPEC, .subject = "root"}, "the document names no root");
-    _free_ char *path = root->path[0] == '/' ? strdup(root->path) : box_strf("%s/%s", c->bundle, root->path);
-    if (!path)
-        return box_fail_nomem(err);
-    c->rootfs = realpath(path, NULL);
-    if (!c->rootfs)
-        return box_fail_sys(err, "realpath", path, "root.path");
-    free(root->path);
-    root->path = strdup(c->rootfs);
-    return root->path ? 0 : box_fail_nomem(err);
-}
-
-/* Rules that deny everything mean everything but what a runtime puts into /dev by itself. */
-static int allow_default_devices(box_limits *limits, box_error **err)
-{
-    const struct box_device_rule *rule;
-
-    if (!limits || !box_limits_device_at(limits, 0))
-        return 0;
-    box_limits *defaults = box_limits_new(err);
-    int r = defaults ? box_limits_add_default_devices(defaults, err) : BOX_ENOMEM;
-    for (size_t i = 0; r >= 0 && (rule = box_limits_device_at(defaults, i)); i++)
-        r = rule->allow ? box_limits_add_device(limits, rule, err) : 0;
-    box_limits_free(defaults);
-    return r;
-}
-
-static int read_bundle(struct oci_container *c, const box_oci_options *options, box_error **err)
-{
-    int r = absolute(options->bundle ? options->bundle : ".", &c->bundle, err);
-    _free_ char *beside = r < 0 ? NULL : box_strf("%s/config.json", c->bundle);
-
-    if (r < 0)
-        return r;
-    if (!beside)
-        return box_fail_nomem(err);
-    r = box_spec_load(options->config ? options->config : beside, &c->spec, err);
-    if (r < 0)
-        return box_fail_wrap(err, r, "bundle %s", c->bundle);
-    /* Without a process all but the start can be had (config.md, "Process"): a name that no program has stands for it. */
-    if (!c->spec->has_process && (r = box_spec_set_args(c->spec, (char *[]){NO_PROGRAM, NULL}, err)) < 0)
-        return r;
-    c->spec->default_devices = true; /* config-linux.md, "Default Devices" */
-    if (options->no_new_keyring)
-        c->spec->new_keyring = false;
-    if ((r = allow_default_devices(c->spec->limits, err)) < 0)
-        return r;
-    r = resolve_root(c, err);
-    return r < 0 ? r : box_spec_check(c->spec, err);
-}
 
 /* ---- its directory -------------------------------------------------------------------------------------------------- */
 
@@ -202,7 +133,7 @@ static int start_held(struct oci_container *c, const box_stdio *io, const box_oc
     plan_options.hold = true;
     plan_options.cgroup = true;
     plan_options.no_pivot = options->no_pivot;
-    plan_options.no_program = strcmp(c->spec->process.args[0], NO_PROGRAM) == 0;
+    plan_options.no_program = strcmp(c->spec->process.args[0], OCI_NO_PROGRAM) == 0;
     r = box_plan_new_with(c->spec, &plan_options, &plan, err);
     if (r < 0)
         return r;
@@ -218,8 +149,10 @@ static int create_process(struct oci_container *c, int console, const box_oci_op
 {
     box_stdio *io = NULL;
     box_process *process = NULL;
-    int r = make_cgroup(c, err);
+    int r = oci_root_make(c, err);
 
+    if (r >= 0)
+        r = make_cgroup(c, err);
     if (r >= 0)
         r = oci_streams(c->spec, options, &io, err);
     if (r >= 0)
@@ -261,7 +194,7 @@ int box_oci_create(box_oci *oci, const char *id, const box_oci_options *options,
     snprintf(c.id, sizeof(c.id), "%s", id);
     c.created = now_ns();
     c.owner = geteuid();
-    if ((r = read_bundle(&c, options, err)) < 0)
+    if ((r = oci_read_bundle(&c, options, err)) < 0)
         return r;
     _close_ int console = -1;
     if ((r = oci_console_connect(c.spec, options->console_socket, true, &console, err)) < 0)
@@ -313,7 +246,7 @@ int box_oci_start(box_oci *oci, const char *id, box_error **err)
                              id, oci_status_name(status));
     if ((r = oci_load_spec(&c, err)) < 0)
         return r;
-    if (!c.spec->process.args || strcmp(c.spec->process.args[0], NO_PROGRAM) == 0)
+    if (!c.spec->process.args || strcmp(c.spec->process.args[0], OCI_NO_PROGRAM) == 0)
         return box_fail_with(err, &(struct box_fail_info){.code = BOX_ESPEC, .subject = "process"},
                              "container %s was created without a process", id);
     if ((r = let_go(&c, err)) < 0)

@@ -70,6 +70,7 @@ int oci_destroy(struct oci_container *c, box_error **err)
         if (r < 0)
             return box_fail_wrap(err, r, "container %s", c->id);
     }
+    oci_root_remove(c);
     int r = oci_rdt_remove(c, err);
     return r < 0 ? box_fail_wrap(err, r, "container %s", c->id) : box_remove_tree(c->oci->dir, c->id, err);
 }

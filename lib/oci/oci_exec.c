@@ -113,6 +113,7 @@ static int launch(struct oci_container *c, const box_spec *process, const box_st
     copy.cgroups_path = NULL;
     copy.init = false;
     plan_options.root_fd = root;
+    plan_options.chroot = c->root_mount != 0;
     plan_options.join = namespaces_of(c->spec);
     plan_options.no_waiter = true; /* an engine's shim adopts it and waits for it */
     r = box_plan_new_with(&copy, &plan_options, &plan, err);
@@ -150,6 +151,8 @@ int box_oci_exec(box_oci *oci, const char *id, const box_spec *process, const bo
         return r;
     if (options->no_new_keyring)
         own->new_keyring = false;
+    if ((r = oci_limit_capabilities(own, options, false, err)) < 0)
+        return r;
     _close_ int console = -1;
     if ((r = oci_console_connect(own, options->console_socket, false, &console, err)) < 0)
         return r;

@@ -209,6 +209,8 @@ struct box_spec {
     uint32_t may_miss;    /* enum spec_layer */
     int preserve_fds;     /* fds 3 .. 3+n-1 of the process handed over by the caller's stdio object */
     bool default_devices; /* /dev/null and its like, ptmx, the fd links: the default with a root of its own */
+    bool chroot;          /* no mount namespace: the root is a mount of the caller's making in this one, is entered by
+                             chroot(2), and goes with all that is mounted below it. Never from a document alone */
 
     /* The document as it was loaded, and as this spec was written right after: what differs between the two
      * is what only the document knows (unknown properties, spelling, explicit defaults), and

@@ -42,6 +42,20 @@ static int check_host_root(const box_spec *spec, box_error **err)
     return 0;
 }
 
+/* A root that is entered by chroot(2): its mounts are the host's to see, and only the host's root may make them. */
+static int check_chroot(const box_spec *spec, box_error **err)
+{
+    if (spec->root.kind != SPEC_ROOT_DIRECTORY || spec->namespaces[SPEC_NS_MOUNT].present)
+        return spec_contradiction(err, "linux.namespaces", "only a directory can be a root without a mount namespace");
+    if (spec->namespaces[SPEC_NS_USER].present)
+        return spec_contradiction(err, "linux.namespaces",
+                                  "a user namespace without a mount namespace has no right to mount anything");
+    if (spec->rootfs_propagation)
+        return spec_contradiction(err, "linux.rootfsPropagation",
+                                  "without a mount namespace this would be the propagation of the host's mounts");
+    return 0;
+}
+
 int spec_check_root(const box_spec *spec, box_error **err)
 {
     const struct spec_root *root = &spec->root;
@@ -68,6 +82,8 @@ int spec_check_root(const box_spec *spec, box_error **err)
         r = check_overlay(root, err);
         break;
     }
+    if (r == 0 && spec->chroot)
+        return check_chroot(spec, err);
     if (r == 0 && !spec->namespaces[SPEC_NS_MOUNT].present)
         r = spec_contradiction(err, "linux.namespaces", "a root of its own needs a mount namespace");
     return r;
@@ -121,10 +137,10 @@ int spec_check_mounts(const box_spec *spec, box_error **err)
     char field[32];
     int r = 0;
 
-    if (spec->n_mounts && !spec->namespaces[SPEC_NS_MOUNT].present)
+    if (spec->n_mounts && !spec->namespaces[SPEC_NS_MOUNT].present && !spec->chroot)
         return spec_contradiction(err, "mounts",
                                   "without a mount namespace they would be mounted on the host");
-    if (!spec->namespaces[SPEC_NS_MOUNT].present) {
+    if (!spec->namespaces[SPEC_NS_MOUNT].present && !spec->chroot) {
         if (spec->masked_paths && spec->masked_paths[0])
             return spec_contradiction(err, "linux.maskedPaths",
                                       "without a mount namespace the host's would be masked");

@@ -511,7 +511,7 @@ STAGE_OP(PIVOT)
         STAGE_DO(leave_chroot(s));
     int old = op->num2 ? (int)STAGE_TRY(s, openat, AT_FDCWD, "/", O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
     /* The mount, not the directory below it: the descriptor's own view. */
-    STAGE_TRY(s, fchdir, stage_slot(s, SLOT_ROOT));
+    STAGE_TRY(s, fchdir, stage_slot(s, op->slot ? op->slot : SLOT_ROOT));
     if (op->flags & PIVOT_CHROOT) {
         STAGE_TRY(s, chroot, ".");
         STAGE_TRY(s, chdir, "/");
