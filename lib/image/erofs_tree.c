@@ -323,6 +323,11 @@ bool box_erofs_set_xattr(struct erofs_tree *t, struct erofs_inode *inode, unsign
     return true;
 }
 
+bool box_erofs_set_opaque(struct erofs_tree *t, struct erofs_inode *dir)
+{
+    return box_erofs_set_xattr(t, dir, XATTR_TRUSTED, "overlay.opaque", "y", 1);
+}
+
 /* ---- The walk ---- */
 
 struct path {
@@ -356,8 +361,7 @@ static int make_component(struct erofs_tree *t, struct erofs_inode *dir, const c
         return -ENOMEM;
     walk->made++;
     if (there) {
-        if (!box_erofs_set_xattr(t, inode, XATTR_USER, "overlay.opaque", "y", 1) ||
-            !box_erofs_set_xattr(t, inode, XATTR_TRUSTED, "overlay.opaque", "y", 1))
+        if (!box_erofs_set_opaque(t, inode))
             return -ENOMEM;
     } else {
         inode->implicit = true;

@@ -75,6 +75,8 @@ uint64_t box_erofs_remove(struct erofs_tree *tree, struct erofs_entry *entry);
 /* Sets an attribute: its name is a prefix that EROFS knows (index) and the rest. */
 bool box_erofs_set_xattr(struct erofs_tree *tree, struct erofs_inode *inode, unsigned index, const char *name,
                          const void *value, size_t size);
+/* Hides what the layers below have in a directory. Such an image is root's, whose overlays look at "trusted." marks. */
+bool box_erofs_set_opaque(struct erofs_tree *tree, struct erofs_inode *dir);
 /* The index and the rest of a whole name; 0: no prefix that we keep. */
 unsigned box_erofs_xattr_index(const char *name, const char **rest);
 

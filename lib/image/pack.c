@@ -8,12 +8,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
-#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/strings.h"
 #include "image/pack_union.h"
+#include "kernel/mount.h"
 
 #define WHITEOUT_PREFIX ".wh."
 #define OPAQUE_MARKER   ".wh..wh..opq"
@@ -103,18 +103,13 @@ static bool left_out(const struct pack_walk *w)
 /* Marks of overlay's that a layer has no words for. */
 static int check_redirect(const struct pack_walk *w, int fd, box_error **err)
 {
-    static const char *const names[] = {"trusted.overlay.redirect", "user.overlay.redirect"};
-
-    for (size_t i = 0; i < BOX_ARRAY(names); i++)
-        if (fgetxattr(fd, names[i], NULL, 0) >= 0) {
-            struct box_fail_info info = {
-                .code = BOX_EUNSUPPORTED,
-                .subject = w->path,
-                .remedy = "set overlay's redirect_dir to off, and make the container anew"};
-            return box_fail_with(err, &info, "the directory \"%s\" was renamed, which overlay wrote down as a redirection",
-                                 w->path);
-        }
-    return 0;
+    if (box_overlay_mark(fd, "redirect", NULL, 0) < 0)
+        return 0;
+    struct box_fail_info info = {.code = BOX_EUNSUPPORTED,
+                                 .subject = w->path,
+                                 .remedy = "set overlay's redirect_dir to off, and make the container anew"};
+    return box_fail_with(err, &info, "the directory \"%s\" was renamed, which overlay wrote down as a redirection",
+                         w->path);
 }
 
 static int put_opaque(struct pack_walk *w, int fd, box_error **err)

@@ -7,13 +7,13 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "base/array.h"
 #include "base/cleanup.h"
 #include "base/strings.h"
 #include "image/image.h"
+#include "kernel/mount.h"
 #include "kernel/mount_image.h"
 #include "spec/layers.h"
 
@@ -95,13 +95,9 @@ void box_union_dir_close(struct box_union_dir *dir)
 
 bool box_is_opaque(int fd)
 {
-    static const char *const names[] = {"trusted.overlay.opaque", "user.overlay.opaque"};
     char value = 0;
 
-    for (size_t i = 0; i < BOX_ARRAY(names); i++)
-        if (fgetxattr(fd, names[i], &value, 1) == 1 && value == 'y')
-            return true;
-    return false;
+    return box_overlay_mark(fd, "opaque", &value, 1) == 1 && value == 'y';
 }
 
 static int dir_new(size_t most, struct box_union_dir *dir, box_error **err)

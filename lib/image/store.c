@@ -16,6 +16,7 @@
 #include "base/json.h"
 #include "base/strings.h"
 #include "image/store_late.h"
+#include "kernel/mount.h"
 
 #define LAYOUT_VERSION 1
 #define LAYOUT_FILE    "layout"
@@ -168,20 +169,6 @@ static int settle_layout(const struct box_store *store, bool existing, box_error
 
 /* ---- The process ---- */
 
-/* What user 0 of a nested user namespace may do is not what owners and devices of an image ask for. */
-static bool is_privileged(void)
-{
-    _free_ char *map = NULL;
-    unsigned inside, outside, count;
-
-    if (geteuid() != 0)
-        return false;
-    if (box_file_read(AT_FDCWD, "/proc/self/uid_map", 1u << 16, &map, NULL, NULL) < 0)
-        return true;
-    return sscanf(map, "%u %u %u", &inside, &outside, &count) == 3 && inside == 0 && outside == 0 &&
-           count == UINT32_MAX;
-}
-
 static void read_boot_id(char *out, size_t size)
 {
     _free_ char *text = NULL;
@@ -246,7 +233,9 @@ static int open_at(struct box_store *store, const char *root, const char *runroo
     if ((r = store->runfd = open_top(store->runroot, false, guessable, err)) < 0)
         return r;
     store->readonly = fstatvfs(store->rootfd, &fs) == 0 && (fs.f_flag & ST_RDONLY);
-    store->privileged = is_privileged();
+    /* What user 0 of a nested user namespace may do is not what owners and devices of an image ask for. And the layers'
+     * marks have to be the ones that the overlay will look at. */
+    store->privileged = box_overlay_is_trusted();
     read_boot_id(store->boot, sizeof(store->boot));
     if ((r = settle_layout(store, existing, err)) < 0 || (r = open_directories(store, err)) < 0)
         return r;

@@ -196,14 +196,14 @@ static int make_file(struct unpack *u, const char *leaf, box_error **err)
 
 int unpack_set_opaque(struct unpack *u, int dirfd, box_error **err)
 {
-    /* Which of the two overlay looks at depends on whether it is mounted in a user namespace (userxattr). */
-    if (fsetxattr(dirfd, "user.overlay.opaque", "y", 1, 0) < 0 && !u->how->privileged)
-        return unpack_fail_sys(u, "fsetxattr", err,
-                               "the store's file system has no user attributes, which opaque "
-                               "directories need");
-    if (u->how->privileged && fsetxattr(dirfd, "trusted.overlay.opaque", "y", 1, 0) < 0)
-        return unpack_fail_sys(u, "fsetxattr", err, "cannot make a directory opaque");
-    return 0;
+    /* Only the one that overlay will look at. In a trusted overlay the other is an attribute like all others: seen in
+     * the container, and copied up with a directory that nobody made opaque. */
+    if (fsetxattr(dirfd, u->how->privileged ? "trusted.overlay.opaque" : "user.overlay.opaque", "y", 1, 0) == 0)
+        return 0;
+    return unpack_fail_sys(u, "fsetxattr", err,
+                           u->how->privileged ? "cannot make a directory opaque"
+                                              : "the store's file system has no user attributes, which opaque "
+                                                "directories need");
 }
 
 static mode_t directory_mode(const struct unpack *u)

@@ -155,10 +155,7 @@ static int set_xattrs(struct unpack *u, struct erofs_inode *inode, box_error **e
 
 static int set_opaque(struct unpack *u, struct erofs_inode *dir, box_error **err)
 {
-    return box_erofs_set_xattr(u->tree, dir, XATTR_USER, "overlay.opaque", "y", 1) &&
-                   box_erofs_set_xattr(u->tree, dir, XATTR_TRUSTED, "overlay.opaque", "y", 1)
-               ? 0
-               : fail_room(u, err);
+    return box_erofs_set_opaque(u->tree, dir) ? 0 : fail_room(u, err);
 }
 
 /* ---- Kinds ---- */

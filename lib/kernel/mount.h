@@ -85,6 +85,12 @@ int box_overlay_old_prepare(const struct box_mount_overlay *overlay, const struc
 int box_overlay_old_mount(const struct box_overlay_fds *overlay, unsigned long ms_flags, int target_fd,
                           box_error **err);
 void box_overlay_fds_free(struct box_overlay_fds *overlay);
+/* Whether this process's overlays keep their marks in "trusted." attributes: root's, in the initial user namespace. All
+ * others' are mounted with "userxattr", and keep them in "user." ones. */
+bool box_overlay_is_trusted(void);
+/* A mark of overlay's, "opaque" for one, that an overlay of this process's would obey, as fgetxattr(2). The same name
+ * with the other prefix is data: anybody in a container may set "user.overlay.opaque", and copying up takes it along. */
+ssize_t box_overlay_mark(int fd, const char *name, void *value, size_t size);
 /* "userxattr", "volatile" and "metacopy=off" as parameters. Returns how many. */
 size_t box_overlay_params(const struct box_mount_overlay *overlay, struct box_mount_param params[4]);
 

@@ -21,6 +21,7 @@
 #include <libbox/lsm.h>
 #include "base/cleanup.h"
 #include "base/strings.h"
+#include "kernel/mount.h"
 #include "kernel/mount_options.h"
 #include "launch/hooks.h"
 
@@ -584,7 +585,7 @@ static int add_overlay(struct builder *b, box_error **err)
         flags |= OVERLAY_SCRATCH;
     else if (root->upper && !b->options->keep_upper)
         flags |= OVERLAY_VOLATILE; /* never synced, and not to be mounted again as it is */
-    if (b->new_user && !b->privileged)
+    if ((b->new_user && !b->privileged) || !box_overlay_is_trusted())
         flags |= OVERLAY_USERXATTR;
     int userns = PLAN_NO_SLOT;
     uint32_t uid = 0, gid = 0;

@@ -6,9 +6,9 @@
 #include <stdbool.h>
 #include <string.h>
 #include <sys/sysmacros.h>
-#include <sys/xattr.h>
 
 #include "base/cleanup.h"
+#include "kernel/mount.h"
 
 static bool is_whiteout(const struct stat *st)
 {
@@ -18,14 +18,10 @@ static bool is_whiteout(const struct stat *st)
 /* Whether the directory hides all layers below it. O_PATH descriptors have no xattrs, so it is opened. */
 static bool is_opaque(int dirfd)
 {
-    static const char *const names[] = {"trusted.overlay.opaque", "user.overlay.opaque"};
     _close_ int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     char value = 0;
 
-    for (size_t i = 0; fd >= 0 && i < BOX_ARRAY(names); i++)
-        if (fgetxattr(fd, names[i], &value, 1) == 1 && value == 'y')
-            return true;
-    return false;
+    return fd >= 0 && box_overlay_mark(fd, "opaque", &value, 1) == 1 && value == 'y';
 }
 
 enum step { STEP_FOUND, STEP_BELOW, STEP_HIDDEN };

@@ -13,6 +13,7 @@
 #include "image/pack_union.h"
 #include "image/source.h"
 #include "image/tar.h"
+#include "kernel/mount.h"
 
 #include "images.h" /* after the headers whose parameters are called err as well */
 
@@ -57,10 +58,18 @@ static void put_whiteout(const char *path)
     cr_assert_eq(mknodat(scratch_fd, path, S_IFCHR, makedev(0, 0)), 0, "whiteout %s", path);
 }
 
+/* The marks that an overlay of ours would obey; the others are data. */
+static const char *mark_name(const char *mark)
+{
+    static char name[64];
+    snprintf(name, sizeof(name), "%s.overlay.%s", box_overlay_is_trusted() ? "trusted" : "user", mark);
+    return name;
+}
+
 static void put_opaque(const char *path)
 {
-    if (setxattr(path_of(path), "user.overlay.opaque", "y", 1, 0) < 0)
-        cr_skip_test("no user attributes here");
+    if (setxattr(path_of(path), mark_name("opaque"), "y", 1, 0) < 0)
+        cr_skip_test("no such attributes here");
 }
 
 /* low: a/{1,2} b/{1} f    mid: a/{3} -f    top: a/{-1} b (opaque)/{2} g */
@@ -141,14 +150,39 @@ Test(pack, a_writable_layer_has_whiteouts_and_opaque_marks)
     cr_assert_str_eq(box_error_subject(err), ".wh.x");
 }
 
+/* A container's program may set these by itself; a layer that is not its own must not vanish behind them. */
+Test(pack, marks_that_overlay_does_not_obey_are_not_obeyed)
+{
+    _layer_fds_ struct box_layer_fds layers = {0};
+    _buffer_ struct box_buffer tar = {0}, whole = {0};
+    struct box_pack how = {.tar = {.sink = gather, .context = &tar}};
+
+    if (!box_overlay_is_trusted())
+        cr_skip_test("only root's overlays leave an attribute alone that is a mark elsewhere");
+    put_layers();
+    if (setxattr(path_of("top/a"), "user.overlay.opaque", "y", 1, 0) < 0)
+        cr_skip_test("no user attributes here");
+    cr_assert_eq(setxattr(path_of("top/a"), "user.overlay.redirect", "b", 1, 0), 0);
+    _close_ int top = open_dir("top");
+    cr_assert_eq(box_pack_layer(top, &how, &err), 0, "%s", box_error_message(err));
+    _free_ char *entries = entries_of(&tar);
+    cr_assert_str_eq(entries, "./ a/ a/.wh.1 b/ b/.wh..wh..opq b/2 g");
+    how.tar.context = &whole;
+    cr_assert_eq(box_layer_fds_open((char *const[]){(char *)path_of("top"), (char *)path_of("mid"), (char *)path_of("low"), NULL},
+                                    &layers, &err), 0);
+    cr_assert_eq(box_pack_tree(layers.fds, layers.n, "a", &how, &err), 0, "%s", box_error_message(err));
+    _free_ char *rest = entries_of(&whole);
+    cr_assert_str_eq(rest, "./ 2 3");
+}
+
 Test(pack, a_renamed_directory_that_a_layer_cannot_say_is_an_error)
 {
     const struct box_pack how = {.tar = {.sink = gather, .context = &(struct box_buffer){0}}};
 
     put_dir("top");
     put_dir("top/a");
-    if (setxattr(path_of("top/a"), "user.overlay.redirect", "b", 1, 0) < 0)
-        cr_skip_test("no user attributes here");
+    if (setxattr(path_of("top/a"), mark_name("redirect"), "b", 1, 0) < 0)
+        cr_skip_test("no such attributes here");
     _close_ int top = open_dir("top");
     cr_assert_eq(box_pack_layer(top, &how, &err), BOX_EUNSUPPORTED);
     cr_assert_str_eq(box_error_subject(err), "a");

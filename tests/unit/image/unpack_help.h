@@ -205,7 +205,8 @@ static inline bool is_opaque(const char *path)
     bool user = lgetxattr(whole, "user.overlay.opaque", &value, 1) == 1 && value == 'y';
     if (!is_root() || unprivileged)
         return user;
-    return lgetxattr(whole, "trusted.overlay.opaque", &value, 1) == 1 && value == 'y';
+    /* The container would see the other one, and copy it up. */
+    return lgetxattr(whole, "trusted.overlay.opaque", &value, 1) == 1 && value == 'y' && !user;
 }
 
 #endif

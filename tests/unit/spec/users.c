@@ -5,6 +5,7 @@
 #include <sys/xattr.h>
 
 #include "base/strings.h"
+#include "kernel/mount.h"
 #include "spec/users.h"
 
 #define PASSWD                                     \
@@ -303,8 +304,13 @@ Test(users_layers, an_opaque_directory_hides_what_lies_below)
     put_dir("l1/etc");
     put_file("l1/etc/passwd", "a:x:1:1::/:\n");
     snprintf(path, sizeof(path), "%s/l0/etc", scratch);
+    /* The mark that an overlay of ours obeys; the other one is data there. */
     if (setxattr(path, "user.overlay.opaque", "y", 1, 0) < 0)
         cr_skip_test("no user xattrs here");
+    if (box_overlay_is_trusted()) {
+        cr_assert_eq(in_layers("a"), 0);
+        cr_assert_eq(setxattr(path, "trusted.overlay.opaque", "y", 1, 0), 0);
+    }
     cr_assert_eq(in_layers("a"), BOX_ENOTFOUND);
 }
 
