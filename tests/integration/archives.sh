@@ -29,11 +29,12 @@ is "and has what was changed" "$(box run --rm made:1 sh -c 'echo $A; ls -d /home
 like "history has the step, newest first" "$(box history made:1 | sed -n 2p)" 'sh -c mkdir -p /new/dir.*a message'
 is "history -q" "$(box history -q --no-trunc made:1 | wc -l | tr -d ' ')" 2
 is "two commits of the same have the same layer" "$(for i in 1 2; do box commit changed "same:$i" >/dev/null; box inspect "same:$i" | grep -o 'sha256:[0-9a-f]*"' | tail -n 1; done | sort -u | wc -l | tr -d ' ')" 1
-# A directory that one layer made is opaque there; the next one adds to it, and must not hide what it had.
-box run --name first busybox sh -c 'mkdir -p /srv/both && echo 1 >/srv/both/one' && box commit first grown:1 >/dev/null
-box run --name next grown:1 sh -c 'echo 2 >/srv/both/two' && box commit next grown:2 >/dev/null
-is "a layer adds to a directory of the layer below" "$(box run --rm grown:2 sh -c 'cat /srv/both/*' | tr '\n' ' ')" "1 2 "
-is "and no more" "$(box diff next | tr '\n' ' ')" "C /srv C /srv/both A /srv/both/two "
+# A new directory that was renamed, as dpkg makes them, is opaque in its layer; the next one adds to it, and must not hide what
+# it had.
+box run --name first busybox sh -c 'mkdir /etc/new && echo 1 >/etc/new/one && mv /etc/new /etc/both' && box commit first grown:1 >/dev/null
+box run --name next grown:1 sh -c 'echo 2 >/etc/both/two' && box commit next grown:2 >/dev/null
+is "a layer adds to a directory of the layer below" "$(box run --rm grown:2 sh -c 'cat /etc/both/*' | tr '\n' ' ')" "1 2 "
+is "and no more" "$(box diff next | tr '\n' ' ')" "C /etc C /etc/both A /etc/both/two "
 box rm first next >/dev/null && box rmi grown:1 grown:2 >/dev/null
 status_is "a change that is none is refused" 1 box commit -c 'FROM x' changed bad:1
 not_ok "and nothing is made" box run --rm bad:1 true
