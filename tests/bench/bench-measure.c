@@ -108,9 +108,27 @@ static double paired_ratio(const struct subject *a, const struct subject *b, uns
     return ratio;
 }
 
+/* The rows of one of the first subjects, beside each peer. */
+static void report_own(const struct group *g, size_t own, unsigned runs, struct output *out)
+{
+    const struct subject *libbox = &g->subjects[own];
+    char name[BENCH_TEXT];
+
+    snprintf(name, sizeof(name), own ? "%s, %s" : "%s", g->name, libbox->name);
+    for (size_t i = g->own ? g->own : 1; i < g->n; i++) {
+        const struct subject *peer = &g->subjects[i];
+        if (libbox->skipped || peer->skipped)
+            bench_skip(name, peer->name, libbox->skipped ? libbox->why : peer->why);
+        else
+            bench_report(out, name, peer->name,
+                         &(struct result){libbox->median, peer->median, paired_ratio(libbox, peer, runs),
+                                          libbox->decile / peer->decile, "ms", peer->n});
+    }
+}
+
 void bench_run(struct group *g, unsigned runs, struct output *out)
 {
-    const unsigned warm_up = 2;
+    const unsigned warm_up = g->warm_up ? g->warm_up : 2;
 
     for (size_t i = 0; i < g->n; i++) {
         struct subject *s = &g->subjects[i];
@@ -128,16 +146,8 @@ void bench_run(struct group *g, unsigned runs, struct output *out)
     for (size_t i = 0; i < g->n; i++)
         take_median(&g->subjects[i], runs);
 
-    const struct subject *libbox = &g->subjects[0];
-    for (size_t i = 1; i < g->n; i++) {
-        const struct subject *peer = &g->subjects[i];
-        if (libbox->skipped || peer->skipped)
-            bench_skip(g->name, peer->name, libbox->skipped ? libbox->why : peer->why);
-        else
-            bench_report(out, g->name, peer->name,
-                         &(struct result){libbox->median, peer->median, paired_ratio(libbox, peer, runs),
-                                          libbox->decile / peer->decile, "ms", peer->n});
-    }
+    for (size_t own = 0; own < (g->own ? g->own : 1); own++)
+        report_own(g, own, runs, out);
     for (size_t i = 0; i < g->n; i++)
         free(g->subjects[i].times);
 }

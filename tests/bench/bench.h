@@ -9,7 +9,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define BENCH_MAX_SUBJECTS 8
+#define BENCH_MAX_SUBJECTS 10
 #define BENCH_TEXT         256
 
 /* One way of doing the work. `run` does it once and gives the nanoseconds that it took, or a negative number
@@ -28,9 +28,11 @@ struct subject {
     size_t n;
 };
 
-/* A row of the table: the first subject is libbox, every other one a peer. */
+/* A row of the table for each peer: the first subject is libbox, every other one a peer. */
 struct group {
     const char *name;
+    unsigned own;     /* so many of the first subjects are libbox, each with rows of its own. 0: one */
+    unsigned warm_up; /* runs of each that do not count. 0: two */
     struct subject subjects[BENCH_MAX_SUBJECTS];
     size_t n;
 };
