@@ -29,6 +29,8 @@ struct box_out {
     box_archive_write_fn *write;
     void *context;
     bool pipe; /* writing may block, and may raise SIGPIPE */
+    bool synced; /* set by the caller: a new file, which is synced afterwards. Writing it out begins before its end */
+    uint64_t written, begun; /* since it was opened; up to here it was told so */
     char *buffer;
     size_t length;
 };

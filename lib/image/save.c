@@ -139,11 +139,12 @@ static int prepare(struct save *save, box_store *store, const char *const *names
     return r < 0 ? r : box_save_layers(save, err);
 }
 
-static int to_fd(struct save *save, int fd, box_error **err)
+static int to_fd(struct save *save, int fd, bool synced, box_error **err)
 {
     _out_ struct box_out out = {0};
     int r = box_out_open(&out, &save->watch, fd, NULL, NULL, err);
 
+    out.synced = synced;
     if (r == 0)
         r = box_save_tar(save, box_out_sink, &out, err);
     return r < 0 ? r : box_out_flush(&out, err);
@@ -164,14 +165,14 @@ static int to_file(struct save *save, const char *path, box_error **err)
         return box_fail_with(err, &(struct box_fail_info){.code = BOX_EINVAL, .subject = path}, "%s is a directory", path);
     if (stat(path, &st) == 0 && !S_ISREG(st.st_mode)) {
         _close_ int fd = open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
-        return fd < 0 ? box_fail_sys(err, "open", path, "cannot open %s", path) : to_fd(save, fd, err);
+        return fd < 0 ? box_fail_sys(err, "open", path, "cannot open %s", path) : to_fd(save, fd, false, err);
     }
     _close_ int dirfd = open(above, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (dirfd < 0)
         return box_fail_sys(err, "open", above, "cannot open the directory of %s", path);
     int r = box_file_begin(&file, dirfd, 0600, err);
     if (r == 0)
-        r = to_fd(save, file.fd, err);
+        r = to_fd(save, file.fd, true, err);
     return r < 0 ? r : box_file_commit(&file, name, 0, err);
 }
 
@@ -198,6 +199,6 @@ int box_image_save_fd(box_store *store, const char *const *names, int fd, const 
         return box_fail(err, BOX_EINVAL, "box_image_save_fd: a directory cannot be written to a descriptor");
     int r = prepare(&save, store, names, options, err);
     if (r == 0)
-        r = to_fd(&save, fd, err);
+        r = to_fd(&save, fd, false, err);
     return r < 0 ? box_fail_wrap(err, r, "save") : 0;
 }

@@ -166,7 +166,7 @@ int64_t image_run(struct subject *s)
     struct rusage usage;
 
     unsigned index = task->makes ? rooms->made : rooms->used++ % (rooms->made ? rooms->made : 1);
-    snprintf(run, sizeof(run), "%u", ++number);
+    snprintf(run, sizeof(run), "%d-%u", (int)getpid(), ++number); /* also new to a registry that was pushed to before */
     snprintf(room, sizeof(room), "%.300s/%s-%u", image_settings.dir, rooms->name, index);
     if (task->makes && mkdir(room, 0700) < 0)
         return bench_fail(s, "%s: %s", room, strerror(errno));
@@ -174,8 +174,12 @@ int64_t image_run(struct subject *s)
         return -1;
     settle();
     int64_t took = run_child(s, task->work, task->command, room, run, &usage);
-    if (took < 0)
+    if (took < 0) {
+        snprintf(out, sizeof(out), "%.300s/failed-%s", image_settings.dir, run);
+        if (task->makes)
+            rename(room, out);
         return took;
+    }
     rooms->made += task->makes;
     double used = seconds(usage.ru_utime) + seconds(usage.ru_stime);
     if (task->cpu <= 0 || used < task->cpu)

@@ -19,9 +19,13 @@
 
 #include "../lib/fake_remote.h"
 
-#define PODMAN                                                                                    \
-    "podman --root $ROOM/root --runroot $ROOM/runroot --tmpdir $ROOM/tmp --storage-driver overlay " \
-    "--storage-opt overlay.skip_mount_home=true "
+/* In a mount namespace whose /var/lib is empty, where podman and skopeo would remember which repositories of a registry have
+ * a blob, to have it mounted from there the next time. */
+#define APART "unshare -m sh -c 'mount -t tmpfs none /var/lib && exec \"$0\" \"$@\"' "
+#define PODMAN                                                                                                \
+    APART "podman --root $ROOM/root --runroot $ROOM/runroot --tmpdir $ROOM/tmp --storage-driver overlay " \
+          "--storage-opt overlay.skip_mount_home=true "
+#define SKOPEO APART "skopeo copy -q "
 #define BOX "$BOX --root $ROOM/root --runroot $ROOM/runroot "
 #define SLOW 2 /* peers that take seconds run in every second turn */
 
@@ -34,6 +38,16 @@ struct libbox {
     box_registry *registry;
 };
 
+static int allow_http(box_registry *registry, const char *name, box_error **err)
+{
+    char host[100];
+
+    if (!name)
+        return 0;
+    snprintf(host, sizeof(host), "%.*s", (int)strcspn(name, "/"), name);
+    return box_registry_allow_http(registry, host, err);
+}
+
 static int open_libbox(struct libbox *l, const char *room, box_error **err)
 {
     char root[420], run[420];
@@ -42,7 +56,9 @@ static int open_libbox(struct libbox *l, const char *room, box_error **err)
     snprintf(root, sizeof(root), "%.400s/root", room);
     snprintf(run, sizeof(run), "%.400s/runroot", room);
     *l = (struct libbox){.registry = box_registry_new(err)};
-    r = l->registry ? box_registry_allow_http(l->registry, "127.0.0.1", err) : BOX_ENOMEM;
+    r = l->registry ? allow_http(l->registry, image_settings.registry, err) : BOX_ENOMEM;
+    if (r == 0)
+        r = allow_http(l->registry, image_settings.target, err);
     return r < 0 ? r : box_store_open(root, run, 0, &l->store, err);
 }
 
@@ -101,6 +117,8 @@ static int push(const char *room, const char *run)
     int r = open_libbox(&l, room, &err);
 
     snprintf(to, sizeof(to), "%.100s/libbox-%.30s:1", image_settings.target, run);
+    if (r == 0)
+        r = getenv("CHUNK") ? box_registry_set_chunk(l.registry, strtoull(getenv("CHUNK"),0,10), &err) : 0;
     if (r == 0)
         r = box_image_push(l.store, l.registry, image_name(), to, NULL, NULL, &err);
     return finish(&l, r, err);
@@ -214,7 +232,7 @@ static void measure_pull(void)
     static struct image_task bare = {&in_others, .makes = true, .work = floor_pull},
                              synced = {&in_others, .makes = true, .work = floor_pull_synced}, tar = {&in_others, .makes = true},
                              umoci = {&in_others, .makes = true,
-                                      .command = "skopeo copy --src-tls-verify=false docker://$REGISTRY oci:$ROOM/oci:x\n"
+                                      .command = SKOPEO "--src-tls-verify=false docker://$REGISTRY oci:$ROOM/oci:x\n"
                                                  "umoci unpack --image $ROOM/oci:x $ROOM/bundle"};
     static char command[1000];
     char first[400], second[400];
@@ -250,7 +268,7 @@ static void measure_load(void)
         box = {&rooms[1], .makes = true, .command = BOX "load -q -i $DIR/archive.tar"},
         podman = {&rooms[2], .makes = true, .command = PODMAN "load -q -i $DIR/archive.tar"},
         bare = {&rooms[3], .makes = true, .work = floor_load},
-        archive = {&in_others, .makes = true, .command = "skopeo copy -q oci:$IMAGE:bench oci-archive:$DIR/archive.tar"};
+        archive = {&in_others, .makes = true, .command = SKOPEO "oci:$IMAGE:bench oci-archive:$DIR/archive.tar"};
     struct group g = {.name = "load of an OCI archive"};
     struct subject s = {.data = &archive};
 
@@ -275,7 +293,7 @@ static void measure_save(bool oci)
         oci_box = {&in_box, .command = BOX "save -o $OUT --format oci-archive $REGISTRY"},
         docker_podman = {&in_podman, .command = PODMAN "save -q --format docker-archive -o $OUT $REGISTRY"},
         oci_podman = {&in_podman, .command = PODMAN "save -q --format oci-archive -o $OUT $REGISTRY"},
-        skopeo = {&in_libbox, .command = "skopeo copy -q oci:$IMAGE:bench oci-archive:$OUT"},
+        skopeo = {&in_libbox, .command = SKOPEO "oci:$IMAGE:bench oci-archive:$OUT"},
         bare = {&in_libbox, .work = floor_save}, synced = {&in_libbox, .work = floor_save_synced};
     struct group g = {.name = oci ? "save, oci-archive" : "save, docker-archive"};
     const bool box = image_settings.box && image_settings.registry;
@@ -305,7 +323,7 @@ static void measure_push(void)
         podman = {&in_podman, .command = PODMAN "push -q --tls-verify=false $REGISTRY docker://$TARGET/podman-$RUN:1",
                   .pushes = "podman"},
         skopeo = {&in_others, .pushes = "skopeo",
-                  .command = "skopeo copy -q --dest-tls-verify=false oci:$IMAGE:bench docker://$TARGET/skopeo-$RUN:1"},
+                  .command = SKOPEO "--dest-tls-verify=false oci:$IMAGE:bench docker://$TARGET/skopeo-$RUN:1"},
         bare = {&in_others, .work = floor_push, .pushes = "floor"};
     struct group g = {.name = "push, nothing there"};
     const unsigned runs = image_settings.runs;
