@@ -118,8 +118,6 @@ static int push(const char *room, const char *run)
 
     snprintf(to, sizeof(to), "%.100s/libbox-%.30s:1", image_settings.target, run);
     if (r == 0)
-        r = getenv("CHUNK") ? box_registry_set_chunk(l.registry, strtoull(getenv("CHUNK"),0,10), &err) : 0;
-    if (r == 0)
         r = box_image_push(l.store, l.registry, image_name(), to, NULL, NULL, &err);
     return finish(&l, r, err);
 }

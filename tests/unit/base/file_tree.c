@@ -126,6 +126,108 @@ Test(file_tree, removal_takes_a_directory_with_many_entries)
     cr_assert_not(is_there("t"));
 }
 
+/* Enough for several threads: directories below each other and side by side, with links out of the tree in each. */
+static void put_large(unsigned wide, unsigned deep)
+{
+    char name[200], dir[200];
+
+    put_dir("keep");
+    put_file("keep/file", "kept");
+    put_dir("t");
+    for (unsigned i = 0; i < wide; i++) {
+        snprintf(dir, sizeof(dir), "t/%u", i);
+        put_dir(dir);
+        for (unsigned below = 0; below < deep; below++) {
+            for (unsigned f = 0; f < 5; f++) {
+                snprintf(name, sizeof(name), "%.180s/f%u", dir, f);
+                cr_assert_eq(mknodat(scratch_fd, name, S_IFREG | 0600, 0), 0);
+            }
+            snprintf(name, sizeof(name), "%.180s/link", dir);
+            put_link(name, scratch);
+            cr_assert_lt(strlen(dir), sizeof(dir) - 3);
+            strcat(dir, "/d");
+            put_dir(dir);
+        }
+    }
+}
+
+static unsigned threads_now(void)
+{
+    DIR *d = opendir("/proc/self/task");
+    unsigned n = 0;
+
+    while (d && readdir(d))
+        n++;
+    closedir(d);
+    return n;
+}
+
+Test(file_tree, removal_of_a_large_tree_by_several_threads_takes_all_of_it_and_nothing_else)
+{
+    unsigned fds = open_fds(), threads = threads_now();
+
+    put_large(60, 30);
+    cr_assert_eq(box_remove_tree(scratch_fd, "t", NULL), 0);
+    cr_assert_not(is_there("t"));
+    cr_assert_str_eq(content_of("keep/file"), "kept");
+    cr_assert_eq(entries_in(scratch), 1);
+    cr_assert_eq(open_fds(), fds);
+    cr_assert_eq(threads_now(), threads);
+}
+
+Test(file_tree, removal_of_a_large_tree_goes_on_when_fds_run_out)
+{
+    struct rlimit limit;
+
+    put_large(60, 30);
+    getrlimit(RLIMIT_NOFILE, &limit);
+    limit.rlim_cur = open_fds() + 22;
+    setrlimit(RLIMIT_NOFILE, &limit);
+    cr_assert_eq(box_remove_tree(scratch_fd, "t", NULL), 0);
+    cr_assert_not(is_there("t"));
+}
+
+Test(file_tree, removal_of_a_large_tree_goes_on_without_a_thread_to_be_had)
+{
+    const struct rlimit none = {0, 0};
+
+    if (geteuid() != 0)
+        cr_skip_test("needs root to become somebody who is at the limit");
+    cr_assert_eq(chmod(scratch, 0777), 0);
+    cr_assert_eq(seteuid(1234), 0);
+    put_large(60, 5);
+    cr_assert_eq(seteuid(0), 0);
+    cr_assert_eq(setrlimit(RLIMIT_NPROC, &none), 0);
+    cr_assert_eq(setuid(1234), 0);
+    cr_assert_eq(box_remove_tree(scratch_fd, "t", NULL), 0);
+    cr_assert_not(is_there("t"));
+}
+
+Test(file_tree, removal_of_a_large_tree_says_what_it_could_not_take)
+{
+    _cleanup_(box_error) box_error *err = NULL;
+    char from[128], to[128];
+
+    if (geteuid() != 0 || unshare(CLONE_NEWNS) != 0)
+        cr_skip_test("needs root and a mount namespace");
+    cr_assert_eq(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
+    close(scratch_fd);
+    scratch_fd = open(scratch, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    put_large(60, 10);
+    snprintf(from, sizeof(from), "%s/keep", scratch);
+    snprintf(to, sizeof(to), "%s/t/7/d/d/d", scratch);
+    cr_assert_eq(mount(from, to, NULL, MS_BIND, NULL), 0);
+    cr_assert_eq(box_remove_tree(scratch_fd, "t", &err), BOX_EBUSY);
+    cr_assert_str_eq(box_error_subject(err), "d");
+    cr_assert_str_eq(content_of("keep/file"), "kept");
+    snprintf(from, sizeof(from), "%s/t/7/d", scratch);
+    cr_assert_eq(entries_in(from), 1, "all but the mount is gone");
+    snprintf(from, sizeof(from), "%s/t", scratch);
+    cr_assert_eq(entries_in(from), 1);
+    cr_assert_eq(umount(to), 0);
+    cr_assert_eq(box_remove_tree(scratch_fd, "t", NULL), 0);
+}
+
 /* Until the directory is gone, or it has made as many as it wants to. */
 static void *keep_adding(void *dir)
 {
