@@ -90,6 +90,8 @@ static void be_quiet(void)
 
 static void exec_shell(const char *command, const char *room, const char *run, const char *out)
 {
+    char layer[400];
+
     be_quiet();
     put_env("ROOM", room);
     put_env("RUN", run);
@@ -100,6 +102,7 @@ static void exec_shell(const char *command, const char *room, const char *run, c
     put_env("BOX", image_settings.box);
     put_env("DIR", image_settings.dir);
     put_env("CONFIG", image_settings.config);
+    put_env("LAYER", image_blob(image_settings.layers[0], layer));
     execl("/bin/sh", "sh", "-euc", command, (char *)NULL);
     _exit(127);
 }

@@ -5,7 +5,7 @@
  *                 [--only ROWS] [--runs N] [--json FILE]
  *     bench-image --image DIR --pull DIR        one pull from a directory, for a profiler to look at
  *
- * ROWS, any of: pull load save push remove. The registries are started by tests/bench/run; the first has the image, the
+ * ROWS, any of: pull load save push commit remove. The registries are started by tests/bench/run; the first has the image, the
  * second has nothing. In each row libbox comes twice: called by a program, and as the program `box`. */
 #include "bench-image.h"
 
@@ -146,6 +146,26 @@ static int save_oci(const char *room, const char *run)
 {
     (void)run;
     return save_as(room, BOX_ARCHIVE_OCI);
+}
+
+static int commit(const char *room, const char *run)
+{
+    char container[60], name[60];
+    box_container *c = NULL;
+    box_commit_options options = BOX_COMMIT_OPTIONS_INIT;
+    struct libbox l;
+    box_error *err = NULL;
+    int r = open_libbox(&l, room, &err);
+
+    snprintf(container, sizeof(container), "c-%.40s", run);
+    snprintf(name, sizeof(name), "new:%.40s", run);
+    options.name = name;
+    if (r == 0)
+        r = box_container_open(l.store, container, &c, &err);
+    if (r == 0)
+        r = box_container_commit(l.store, c, &options, NULL, &err);
+    box_container_free(c);
+    return finish(&l, r, err);
 }
 
 static int remove_image(const char *room, const char *run)
@@ -343,6 +363,43 @@ static void measure_push(void)
     run(&g, own);
 }
 
+/* A container into which 2,000 files were copied. In rooms of their own: nobody removes an image that has containers. */
+static void measure_commit(void)
+{
+    static struct image_rooms own = {.name = "commit-libbox"}, of_podman = {.name = "commit-podman"};
+    static struct image_task
+        pull_own = {&own, .makes = true, .work = pull},
+        pull_podman_too = {&of_podman, .makes = true, .command = PODMAN "pull -q --tls-verify=false $REGISTRY"},
+        changes = {&in_others, .makes = true,
+                   .command = "mkdir $DIR/changes\n"
+                              "tar -C $DIR/changes -xzf $LAYER --wildcards 'usr/lib/part0.[0-3]/*'"},
+        libbox = {&own, .work = commit,
+                  .before = BOX "create --name c-$RUN $REGISTRY /x\n" BOX "cp $DIR/changes c-$RUN:/changes"},
+        box = {&own, .command = BOX "commit c-$RUN new:$RUN",
+               .before = BOX "create --name c-$RUN $REGISTRY /x\n" BOX "cp $DIR/changes c-$RUN:/changes"},
+        podman = {&of_podman, .command = PODMAN "commit -q c-$RUN new:$RUN",
+                  .before = PODMAN "create --name c-$RUN $REGISTRY /x\n" PODMAN "cp $DIR/changes c-$RUN:/changes"};
+    struct group g = {.name = "commit, 2,000 files, 44 MB"};
+    struct subject s = {.data = &changes};
+
+    own.maker = &pull_own;
+    of_podman.maker = &pull_podman_too;
+    if (!image_settings.box || !image_settings.registry) {
+        bench_skip(g.name, "podman", "box and docker-registry are needed");
+        return;
+    }
+    if (image_run(&s) < 0) {
+        bench_skip(g.name, "podman", s.why);
+        return;
+    }
+    if (!fill(g.name, &own, 1) || !fill(g.name, &of_podman, 1))
+        return;
+    add(&g, "libbox", &libbox);
+    add(&g, "box commit", &box);
+    add_slow(&g, "podman commit", &podman);
+    run(&g, 2);
+}
+
 /* Last of all: what is made after it would be slow. */
 static void measure_remove(void)
 {
@@ -375,6 +432,8 @@ static unsigned all_rooms(void)
         n += 2 * runs + 2 * count(SLOW);
     if (wants("load"))
         n += 3 * runs + count(SLOW);
+    if (wants("commit"))
+        n += 4;
     if (wants("push"))
         n += 2; /* the registry's */
     return n;
@@ -397,6 +456,8 @@ static void measure(void)
     }
     if (wants("push"))
         measure_push();
+    if (wants("commit"))
+        measure_commit();
     if (wants("remove"))
         measure_remove();
 }

@@ -47,7 +47,8 @@ struct image_task {
     struct image_rooms *rooms;
     bool makes; /* a new room in each run; otherwise in the next of those that are there, and round again */
     /* A function, in a process of its own, or a shell command, which finds ROOM, RUN (a number), IMAGE, REGISTRY,
-     * TARGET, BOX, DIR, CONFIG (its digest) and OUT (a file that is not there) in its environment. */
+     * TARGET, BOX, DIR, CONFIG (its digest), LAYER (the first one's blob) and OUT (a file that is not there) in its
+     * environment. */
     int (*work)(const char *room, const char *run);
     const char *command;
     const char *before; /* a command that does not count */

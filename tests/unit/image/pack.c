@@ -383,6 +383,39 @@ Test(pack, what_is_not_kept_and_cannot_be_made_again_is_not_saved_as_something_e
                  box_error_message(err));
 }
 
+Test(pack, a_damaged_blob_gets_into_no_archive)
+{
+    box_image *image = NULL;
+    _buffer_ struct box_buffer path = {0};
+    struct stat st;
+
+    put_image("img", "one:1", "");
+    loads("img");
+    cr_assert_eq(box_image_open(store, "one:1", &image, &err), 0);
+    const char *digest = strstr(box_image_manifest_json(image, NULL), "\"layers\"");
+    digest = digest ? strstr(digest, "sha256:") : NULL;
+    cr_assert_not_null(digest);
+    box_buffer_printf(&path, "%.64s", digest + strlen("sha256:"));
+    box_image_free(image);
+    int fd = openat(store->blobsfd, path.data, O_RDWR | O_CLOEXEC);
+    if (fd < 0) { /* one that is not compressed is kept in another form */
+        box_buffer_puts(&path, ".zst");
+        fd = openat(store->blobsfd, path.data, O_RDWR | O_CLOEXEC);
+    }
+    cr_assert_geq(fd, 0, "%s", path.data);
+    cr_assert_eq(fstat(fd, &st), 0);
+    char byte;
+    cr_assert_eq(pread(fd, &byte, 1, st.st_size / 2), 1);
+    byte ^= 1;
+    cr_assert_eq(pwrite(fd, &byte, 1, st.st_size / 2), 1);
+    close(fd);
+    for (int format = BOX_ARCHIVE_DOCKER; format <= BOX_ARCHIVE_OCI_DIR; format++) {
+        cr_expect_eq(saves("one:1", "out", (enum box_archive_format)format, false), BOX_ECORRUPT, "format %d", format);
+        cr_expect(format == BOX_ARCHIVE_OCI_DIR || !is_there("out"));
+    }
+    cr_expect(!is_there("out/index.json"));
+}
+
 static int no_more(const box_image_progress *progress, void *data)
 {
     (void)progress;
