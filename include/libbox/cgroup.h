@@ -297,7 +297,10 @@ BOX_API int box_cgroup_host_make_room(const box_cgroup_host *host, box_error **e
 enum box_cgroup_flags {
     /* A limit that cannot be had here (no such controller, file or right) is left out and reported by
      * box_cgroup_not_applied(), instead of being an error. */
-    BOX_CGROUP_LENIENT = 1
+    BOX_CGROUP_LENIENT = 1,
+    /* A directory in every hierarchy that is mounted, whether it serves libbox or not: for those who read a container's
+     * cgroups themselves, as engines do, which look for CPU time in v1's cpuacct even beside v2. */
+    BOX_CGROUP_EVERY_HIERARCHY = 2
 };
 
 /* Creates a cgroup and applies `limits` (NULL: none).

@@ -220,11 +220,13 @@ static int make_in(struct making *m, const struct cgroup_mount *mount, const cha
 }
 
 /* Whether the hierarchy is to hold the new cgroup. Beside v2, a v1 freezer or a cpuacct of its own adds
- * nothing. */
-static bool is_wanted(const box_cgroup_host *host, const struct cgroup_mount *mount, unsigned wanted)
+ * nothing to what libbox itself asks for. */
+static bool is_wanted(const box_cgroup_host *host, const struct cgroup_mount *mount, unsigned wanted, unsigned flags)
 {
     unsigned bits = mount->controllers & wanted;
 
+    if (flags & BOX_CGROUP_EVERY_HIERARCHY)
+        return true;
     if (mount->v2 || !(wanted & BOX_CONTROLLER_UNIFIED))
         return bits != 0;
     for (int i = 0; i < host->count; i++) {
@@ -292,7 +294,7 @@ static int make_all(struct making *m, const box_cgroup_host *host, const char *p
     int r = limits ? box_limits_check(limits, err) : 0;
 
     for (int i = 0; r == 0 && i < host->count; i++) {
-        if (is_wanted(host, &host->mount[i], m->wanted))
+        if (is_wanted(host, &host->mount[i], m->wanted, flags))
             r = make_in(m, &host->mount[i], path, err);
     }
     if (r == 0 && m->cgroup->count == 0)

@@ -39,8 +39,8 @@ enum plan_fixed_slot {
     SLOT_TARGET,  /* the mount target that was resolved last */
     SLOT_MOUNT,   /* the mount in hand */
     SLOT_INTO,    /* the v2 cgroup that the process which goes on is cloned into */
-    SLOT_CGROUP,  /* 12 slots: v1 cgroups, entered by writing */
-    SLOT_TASKS = SLOT_CGROUP + 12, /* 2 slots: groups of resctrl, the same way */
+    SLOT_CGROUP,  /* 16 slots, BOX_CGROUP_ENTRY_MAX: v1 cgroups, entered by writing */
+    SLOT_TASKS = SLOT_CGROUP + 16, /* 2 slots: groups of resctrl, the same way */
     SLOT_REPORT = SLOT_TASKS + 2, /* where an init tells how the payload ended */
     SLOT_HOLD,    /* a descriptor to read one byte from before the payload is executed */
     SLOT_JOIN,    /* a pidfd whose namespaces are joined */

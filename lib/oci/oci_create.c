@@ -70,7 +70,8 @@ static int make_directory(struct oci_container *c, box_error **err)
 
 /* ---- its cgroup ------------------------------------------------------------------------------------------------------ */
 
-/* Relative paths begin at the top of the hierarchy; without any, the id says where. */
+/* Relative paths begin at the top of the hierarchy; without any, the id says where. In every hierarchy, since engines
+ * read statistics there themselves. */
 static int make_cgroup(struct oci_container *c, box_error **err)
 {
     const box_spec *spec = c->spec;
@@ -86,7 +87,7 @@ static int make_cgroup(struct oci_container *c, box_error **err)
     _free_ char *where = path ? box_strf("%s%s", path[0] == '/' ? "" : "/", path) : root ? box_strf("/box-oci/%s", c->id) : NULL;
     if ((path || root) && !where)
         return box_fail_nomem(err);
-    c->cgroup = box_cgroup_create(NULL, where, 0, spec->limits, root || needed ? 0 : BOX_CGROUP_LENIENT, &own);
+    c->cgroup = box_cgroup_create(NULL, where, 0, spec->limits, BOX_CGROUP_EVERY_HIERARCHY | (root || needed ? 0 : BOX_CGROUP_LENIENT), &own);
     if (!c->cgroup) {
         if (!root && !needed && !path)
             return 0;

@@ -8,7 +8,7 @@ engine_start podman
 for file in /etc/subuid /etc/subgid; do
     [ -f "$file" ] || continue
     echo containers:1000000:1000000 >"$BOX_TMP/subids"
-    mount --bind "$BOX_TMP/subids" "$file" || skip_all "no namespaces of its own here"
+    engine_bind "$BOX_TMP/subids" "$file"
 done
 engine_image
 
@@ -22,16 +22,18 @@ is "processes" "$(run --pids-limit 33 bb:1 cat "$(group_file pids/pids.max pids.
 like "which holds" "$(run --pids-limit 5 bb:1 sh -c 'for i in 1 2 3 4 5 6 7 8; do sleep 2 & done' 2>&1)" "can't fork"
 like "processor time" "$(run --cpus 0.5 bb:1 cat "$(group_file cpu/cpu.cfs_quota_us cpu.max)")" '^50000( 100000)?$'
 is "processors" "$(run --cpuset-cpus 0 bb:1 sed -n 's/^Cpus_allowed_list:.//p' /proc/self/status)" 0
-p run -d --name oom --network none -m 16m --memory-swap 16m bb:1 sh -c 'tail /dev/zero; exit 9' >/dev/null
-p wait oom >/dev/null
-p run --name big --network none -m 16m --memory-swap 16m bb:1 sh -c 'exec tail /dev/zero' >/dev/null 2>&1
-is "out of memory is told as such" "$(p inspect -f '{{.State.ExitCode}} {{.State.OOMKilled}}' big)" "137 true"
-is "a process of several too" "$(p inspect -f '{{.State.ExitCode}} {{.State.OOMKilled}}' oom)" "9 true"
-like "open files" "$(run --ulimit nofile=99:100 bb:1 sh -c 'ulimit -n; ulimit -Hn' | tr '\n' ' ')" '^99 100 $'
-p run -d --name web --network none -m 256m bb:1 sh -c 'head -c 30000000 /dev/zero | tail -c 1 & sleep 1000 & dd if=/dev/zero of=/dev/null' >/dev/null
+# Podman looks for the monitor's note in the bundle; Debian 12's monitor leaves it in its working directory, which is ours.
+told_oom() { [ -e oom ] || [ "$(p inspect -f '{{.State.OOMKilled}}' "$1")" = true ]; }
+status_is "out of memory" 137 run -m 16m --memory-swap 16m bb:1 tail /dev/zero
+rm -f oom
+p run --name oom --network none -m 16m --memory-swap 16m bb:1 sh -c 'tail /dev/zero; sleep 0.5; exit 9' >/dev/null 2>&1
+is "a process of several is killed alone" "$(p inspect -f '{{.State.ExitCode}}' oom)" 9
+ok "and that is told as such" told_oom oom
+like "open files" "$(run --ulimit nofile=99:100 --ulimit nproc=1024:1024 bb:1 sh -c 'ulimit -n; ulimit -Hn' | tr '\n' ' ')" '^99 100 $'
+p run -d --name web --network none -m 256m bb:1 sh -c 'sleep 1000 & dd if=/dev/zero of=/dev/null' >/dev/null
 until_true sh -c 'podman top web pid comm | grep -q dd'
 like "statistics" "$(p stats --no-stream --format '{{.PIDs}}|{{.MemUsage}}|{{.CPU}}' web)" \
-    '^[34]\|[0-9.]+[kM]B / 268.4MB\|[0-9]+\.[0-9]+%$'
+    '^2\|[0-9.]+[kM]B / 268.4MB\|[1-9][0-9]*\.[0-9]+$'
 if p update --help >/dev/null 2>&1; then
     ok "update" p update -m 128m --cpus 0.25 web
     is "memory is less now" "$(p exec web cat "$(group_file memory/memory.limit_in_bytes memory.max)")" 134217728
@@ -50,7 +52,7 @@ is "a volume by name keeps what is written" "$(run -v kept:/k bb:1 sh -c 'echo h
 like "mount options" "$(run -v "$BOX_TMP/volume:/v:noexec,nosuid,nodev,ro" bb:1 grep ' /v ' /proc/mounts)" ' ro,nosuid,nodev,noexec,'
 like "a tmpfs" "$(run --tmpfs /t:size=1m,mode=1777 bb:1 sh -c 'stat -c %a /t; df -k /t | tail -n 1' | tr '\n' ' ')" '^1777 tmpfs +1024 '
 is "the rest of /sys and /proc/sys is read-only" "$(run bb:1 sh -c 'for d in /sys /proc/sys; do touch $d/new 2>/dev/null || echo ro; done' | tr '\n' ' ')" "ro ro "
-is "what is hidden is empty" "$(run bb:1 sh -c 'cat /proc/kcore /proc/keys /proc/timer_list; ls -A /proc/scsi /sys/firmware' 2>/dev/null)" ""
+is "what is hidden is empty" "$(run bb:1 sh -c 'cat /proc/kcore /proc/keys /proc/timer_list; ls -A /sys/firmware' 2>/dev/null)" ""
 status_is "a read-only root" 1 run --read-only bb:1 touch /new
 ok "has a /tmp to write to" run --read-only bb:1 touch /tmp/new
 echo word | p secret create secret - >/dev/null
@@ -74,9 +76,16 @@ JSON
 like "by a policy in a file" "$(run --security-opt "seccomp=$BOX_TMP/seccomp.json" bb:1 mkdir /new 2>&1)" 'No space left'
 like "whose conditions count" "$(run --security-opt "seccomp=$BOX_TMP/seccomp.json" bb:1 sh -c 'kill -12 $$; kill -10 $$' 2>&1)" 'Permission denied'
 is "a sysctl" "$(run --sysctl net.ipv4.ip_unprivileged_port_start=80 bb:1 cat /proc/sys/net/ipv4/ip_unprivileged_port_start)" 80
-like "a device" "$(run --device /dev/full:/dev/mine:r bb:1 sh -c 'head -c 3 /dev/mine | od -An -tx1; echo >/dev/mine' 2>&1 | tr '\n' ' ')" \
-    '00 00 00 .*(not permitted|Permission denied)'
-like "none other" "$(run --cap-add mknod bb:1 sh -c 'mknod /dev/x c 10 200 && cat /dev/x' 2>&1)" 'not permitted'
+device=''
+for candidate in fuse loop-control; do [ ! -c "/dev/$candidate" ] || device=/dev/$candidate; done
+if [ -n "$device" ]; then
+    is "a device, to be read alone" \
+        "$(run --device "$device:/dev/mine:r" bb:1 sh -c '(: </dev/mine) && echo read; (: >/dev/mine) || echo no' 2>/dev/null | tr '\n' ' ')" "read no "
+else
+    skip "a device, to be read alone" "the machine has none that is not everybody's"
+fi
+like "none other" "$(run --cap-add mknod bb:1 sh -c 'mknod /dev/x c 1 11 && : >/dev/x' 2>&1)" 'not permitted'
+like "nor a disk" "$(run --cap-add mknod bb:1 sh -c 'mknod /dev/x b 254 0 && : </dev/x' 2>&1)" 'not permitted'
 is "all of them" "$(run --privileged bb:1 sh -c 'test -e /dev/kmsg && sed -n "s/^Seccomp:.//p" /proc/self/status')" 0
 
 # ---- namespaces ------------------------------------------------------------------------------------------------------
@@ -90,7 +99,7 @@ is "as another user" "$(run --uidmap 0:100000:5000 -u app bb:1 sh -c 'id -u; id 
 is "with a terminal" "$(run -t --uidmap 0:100000:5000 bb:1 sh -c 'test -t 0 && stat -c %u $(tty)' </dev/null | tr -d '\r')" 0
 is "the host's processes" "$(run --pid host bb:1 readlink /proc/self/ns/pid)" "$(readlink /proc/self/ns/pid)"
 is "the host's network" "$(p run --rm --network host bb:1 readlink /proc/self/ns/net)" "$(readlink /proc/self/ns/net)"
-is "its name and IPC" "$(run --uts host --ipc host bb:1 readlink /proc/self/ns/uts /proc/self/ns/ipc)" "$(readlink /proc/self/ns/uts /proc/self/ns/ipc)"
+is "its name and IPC" "$(run --uts host --ipc host bb:1 sh -c 'readlink /proc/self/ns/uts; readlink /proc/self/ns/ipc')" "$(readlink /proc/self/ns/uts /proc/self/ns/ipc)"
 p run -d --name first --network none bb:1 sleep 1000 >/dev/null
 is "another container's" "$(p run --rm --network container:first --pid container:first --ipc container:first bb:1 cat /proc/1/cmdline | tr '\000' ' ')" "sleep 1000 "
 engine_end
