@@ -62,6 +62,8 @@ case $line in
 *) where=$(awk '/ - cgroup / && $NF ~ /(^|,)memory(,|$)/ {print $5; exit}' /proc/self/mountinfo) prefix=memory: ;;
 esac
 group=$where${line##*:}
+is "it has a cgroup in every hierarchy, where engines read" "$(grep -c '/one$' /proc/"$(member one pid)"/cgroup)" \
+    "$(awk '/ - cgroup2? / { print $3 }' /proc/self/mountinfo | sort -u | wc -l)"
 mkdir "$group/below" "$group/below/deep"
 like "exec in a cgroup below" "$(o exec --cgroup "${prefix}below/deep" one cat /proc/self/cgroup)" '/below/deep$'
 like "the container's own is where others go" "$(o exec one cat /proc/self/cgroup | grep -c below)" '^0$'

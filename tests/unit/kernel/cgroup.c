@@ -103,6 +103,26 @@ Test(cgroup, one_is_made_found_again_and_removed)
     cr_expect_eq(count_fds(), fds, "no fd is left");
 }
 
+/* libbox itself leaves out what adds nothing to v2; engines read there nevertheless. */
+Test(cgroup, one_in_every_hierarchy_leaves_none_out)
+{
+    SKIP_UNLESS(geteuid() == 0, "not every hierarchy is an ordinary user's");
+    NEED_CGROUPS();
+    _cleanup_(box_cgroup_host) box_cgroup_host *host = box_cgroup_host_new(NULL);
+    _cleanup_(box_cgroup) box_cgroup *cgroup = box_cgroup_create(host, test_path("x"), 0, NULL, BOX_CGROUP_EVERY_HIERARCHY, NULL);
+
+    cr_assert_not_null(cgroup);
+    cr_expect_eq(cgroup->count, host->count);
+    for (int i = 0; i < host->count; i++) {
+        _free_ char *path = NULL;
+
+        cr_assert_geq(asprintf(&path, "%s%s/cgroup.procs", host->mount[i].mountpoint, test_path("x")), 0);
+        cr_expect_eq(access(path, F_OK), 0, "%s", path);
+    }
+    OK(box_cgroup_destroy(cgroup, 1000, err));
+    cr_expect_not(exists("x"));
+}
+
 Test(cgroup, a_name_that_is_taken_is_told)
 {
     NEED_CGROUPS();
