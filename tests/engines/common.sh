@@ -92,7 +92,7 @@ run() { p run --rm --network none "$@"; }
 engine_image() {
     fixture_rootfs "$BOX_TMP/rootfs" || skip_all "no static busybox to make an image of"
     tar -C "$BOX_TMP/rootfs" -cf "$BOX_TMP/image.tar" .
-    p import -q -c 'CMD ["/bin/sh"]' "$BOX_TMP/image.tar" bb:1 >/dev/null 2>"$BOX_TMP/why" ||
+    p import -q -c 'CMD ["/bin/sh"]' -c 'ENV PATH=/usr/sbin:/usr/bin:/sbin:/bin' "$BOX_TMP/image.tar" bb:1 >/dev/null 2>"$BOX_TMP/why" ||
         skip_all "no images can be kept here: $(tail -n 1 "$BOX_TMP/why" | cut -c1-150)"
 }
 
@@ -105,8 +105,8 @@ until_true() {
     done
 }
 
-# Groups of containers; an engine's own, for its monitors, it leaves behind itself.
-engine_groups() { find /sys/fs/cgroup -mindepth 2 -path "*/$engine_group/*" -type d ! -name conmon 2>/dev/null; }
+# Groups of containers; its own, for monitors and pods, Podman leaves behind itself.
+engine_groups() { find /sys/fs/cgroup -mindepth 2 -path "*/$engine_group/*" -type d -name 'libpod-*' ! -name 'libpod-conmon-*' 2>/dev/null; }
 
 engine_clear() {
     podman pod rm -af -t 0 >/dev/null 2>&1
