@@ -95,7 +95,7 @@ JSON
     until d version >/dev/null 2>&1; do
         docker_tries=$((docker_tries - 1))
         if [ "$docker_tries" -eq 0 ] || ! kill -0 "$daemon" 2>/dev/null; then
-            docker_why=$(grep -E 'level=fatal|failed to start' "$BOX_TMP/$docker_name.log" | tail -n 1 | cut -c1-300)
+            docker_why=$(tail -n 1 "$BOX_TMP/$docker_name.log" | cut -c1-300)
             daemon=''
             return 1
         fi
