@@ -109,7 +109,8 @@ typedef struct box_transfer_options {
                       readable, which it is not read for. -1: none */
     box_image_progress_fn *progress; /* as for loading; another value than 0 cancels */
     void *progress_data;
-    bool late; /* pull: return when the image can be used, before it is on disk (box_store_sync()) */
+    bool late; /* pull: return when the image can be used, before it is on disk: box_store_sync(), which see, is to
+                  follow. No effect where blobs are not kept, or the boot's id cannot be read */
 } box_transfer_options;
 #define BOX_TRANSFER_OPTIONS_INIT                         \
     {                                                     \

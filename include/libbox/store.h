@@ -43,7 +43,11 @@ enum box_store_flags {
  * Both directories must belong to the caller's effective user and be writable by nobody else: BOX_EPERMISSION
  * otherwise. BOX_EUNSUPPORTED: the store was written by a newer libbox. BOX_EINVAL: no root can be worked
  * out, since the environment names no home. Other errors are those of the file system; a store on a read-only
- * file system opens, and fails when it is to be changed. */
+ * file system opens, and fails when it is to be changed.
+ *
+ * The first to open a store after the machine went down in front of images that had been pulled `late` (box_store_sync())
+ * takes them over, which may take as long as unpacking them did; others who open it meanwhile wait for that, two minutes
+ * at most. That it cannot be done is no error here: box_store_sync() tells why. */
 BOX_API int box_store_open(const char *root, const char *runroot, unsigned flags, box_store **store,
                            box_error **err);
 /* NULL is allowed. Objects that were opened through the store stay valid. */
@@ -81,9 +85,13 @@ BOX_API int box_store_set(box_store *store, const char *key, const char *value, 
  *
  * Until it was called a kill of any process costs nothing. After a power cut the next box_store_open() looks for such
  * images: one whose blobs were written is unpacked again from them, and stays; another is gone, and is to be pulled
- * again. Everything that changes names or makes a container that lasts does the same as this call first.
+ * again. Everything that changes names or makes a container that lasts does the same as this call first. Where that
+ * failed for lack of room or the like, this call tries again and says what is wrong.
  *
- * May be called by several threads and processes at once. Without such images it does nothing. BOX_ESYSTEM. */
+ * May be called by several threads and processes at once. Without such images it does nothing. BOX_ESYSTEM, BOX_ENOSPACE;
+ * BOX_EPERMISSION: the file system is read-only. BOX_ESYSTEM also where /proc/sys/kernel/random/boot_id cannot be read,
+ * so that what is of this boot cannot be told from what a power cut left: then names cannot be changed nor anything be
+ * collected either, until a process that can read it has made this call. */
 BOX_API int box_store_sync(box_store *store, box_error **err);
 
 /* What a call took away. */
