@@ -8,8 +8,8 @@
  *     images.late    written without a sync by a late commit; removed when
  *     images.json    has been written with the same images in it, after all that they need was synced
  *
- * Every other change of the index settles what is late first, so that images.json is never newer than an images.late
- * beside it. */
+ * Every other change of the index settles what is late first, so that images.json is never newer than an images.late of
+ * this boot beside it; and takes out of one of an earlier boot, which is not recovered yet, what it decides anew. */
 #ifndef BOX_IMAGE_STORE_LATE_H
 #define BOX_IMAGE_STORE_LATE_H
 

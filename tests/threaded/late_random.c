@@ -330,9 +330,26 @@ static void new_boot(void)
     write_file(boot_path, text, (size_t)n);
 }
 
+/* An ordinary user stays who he is. */
+static bool own_namespaces(void)
+{
+    char text[64];
+    unsigned uid = getuid();
+
+    if (unshare(CLONE_NEWNS) == 0)
+        return true;
+    if (unshare(CLONE_NEWUSER | CLONE_NEWNS) < 0)
+        return false;
+    int n = snprintf(text, sizeof(text), "%u %u 1\n", uid, uid), fd = open("/proc/self/uid_map", O_WRONLY | O_CLOEXEC);
+    bool mapped = fd >= 0 && write(fd, text, (size_t)n) == n;
+    if (fd >= 0)
+        close(fd);
+    return mapped;
+}
+
 static bool own_boot_id(void)
 {
-    return (unshare(CLONE_NEWNS) == 0 || unshare(CLONE_NEWUSER | CLONE_NEWNS) == 0) &&
+    return own_namespaces() &&
            mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
            mount(boot_path, "/proc/sys/kernel/random/boot_id", NULL, MS_BIND, NULL) == 0;
 }
