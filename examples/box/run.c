@@ -220,15 +220,18 @@ static int check_tty(bool tty, bool interactive, bool detach)
     return 0;
 }
 
-/* Its streams are this program's own, and it ends with this program. */
+/* Its streams are this program's own, and it ends with this program. Signals are held back from before the start, so that
+ * one that comes at once is passed on as well. */
 static int run_directly(box_container *c, bool interactive, const struct list *streams)
 {
     box_error *err = NULL;
     box_stdio *io = make_stdio(false, interactive, streams, &err);
+    sigset_t before;
     int code;
 
     if (!io)
         return fail(err);
+    int held = open_signals(&before);
     if (box_container_start(c, io, &err) < 0) {
         code = fail(err);
     } else {
@@ -236,6 +239,9 @@ static int run_directly(box_container *c, bool interactive, const struct list *s
         if (box_container_wait(c, -1, &err) < 0)
             code = fail(err);
     }
+    if (held >= 0)
+        close(held);
+    sigprocmask(SIG_SETMASK, &before, NULL);
     box_stdio_free(io);
     return code;
 }
@@ -406,7 +412,8 @@ static int exec_in(box_container *c, const struct exec_options *o, char **args)
     box_spec *spec = NULL;
     box_process *process = NULL;
     box_stdio *io = o->detach ? box_stdio_new() : make_stdio(o->tty, o->interactive, &all, &err);
-    int code;
+    sigset_t before;
+    int code, held = open_signals(&before);
 
     if (!io || exec_spec(c, o, args, &spec, &err) < 0 || box_container_exec(c, spec, io, &process, &err) < 0) {
         int because = box_error_code(err);
@@ -421,6 +428,9 @@ static int exec_in(box_container *c, const struct exec_options *o, char **args)
     } else {
         code = follow(process, o->tty, o->interactive);
     }
+    if (held >= 0)
+        close(held);
+    sigprocmask(SIG_SETMASK, &before, NULL);
     box_process_free(process);
     box_spec_free(spec);
     box_stdio_free(io);
