@@ -121,6 +121,8 @@ int verb_export(int argc, char **argv)
 int verb_commit(int argc, char **argv)
 {
     box_commit_options options = BOX_COMMIT_OPTIONS_INIT;
+    box_archive_options archive = BOX_ARCHIVE_OPTIONS_INIT;
+    const char *compression = "none";
     bool pause = true;
     struct list changes = {0};
     const struct flag flags[] = {
@@ -128,6 +130,7 @@ int verb_commit(int argc, char **argv)
         {'c', "change", FLAG_LIST, &changes, "INSTRUCTION of a Dockerfile: CMD, ENV, USER …"},
         {'m', "message", FLAG_TEXT, &options.message, "TEXT for its history"},
         {'p', "pause", FLAG_BOOL, &pause, "Pause the container meanwhile (true)"},
+        {0, "compression", FLAG_TEXT, &compression, "none, gzip, zstd: of the layer, and so of what is pushed"},
         {0},
     };
     box_image *image = NULL;
@@ -138,6 +141,8 @@ int verb_commit(int argc, char **argv)
         return EXIT_BOX;
     if (first >= argc || first + 2 < argc)
         return fail_text("'commit' requires at least 1 and at most 2 arguments."), 1;
+    if (!read_compression(compression, &archive.compression))
+        return fail_text("unknown compression \"%s\"", compression), 1;
     box_container *c = open_container(argv[first]);
     const char **list = calloc(changes.n + 1, sizeof(*list));
     if (!c || !list) {
@@ -149,6 +154,7 @@ int verb_commit(int argc, char **argv)
         list[i] = changes.items[i];
     options.changes = list;
     options.no_pause = !pause;
+    options.archive = &archive;
     options.name = first + 1 < argc ? argv[first + 1] : NULL;
     int r = box_container_commit(store(), c, &options, &image, &err);
     free(list);
