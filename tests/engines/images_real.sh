@@ -152,7 +152,7 @@ step "two layers"
 buildah_layer() {
     container=$(bud from -q --tls-verify=false "$address/python:1") &&
         hushed bud run --isolation chroot -e DEBIAN_FRONTEND=noninteractive -v "$cache/packages:/var/cache/apt/archives" \
-            "$container" sh -ec "$install $nginx" && bud commit -q "$container" "$address/nginx:1" >/dev/null 2>&1 &&
+            "$container" sh -ec "$install $nginx; rm /etc/motd; mkdir /etc/motd; echo in >/etc/motd/file" && bud commit -q "$container" "$address/nginx:1" >/dev/null 2>&1 &&
         bud push -q --tls-verify=false "$address/nginx:1" && bud rm "$container" >/dev/null
 }
 ok "nginx, a layer by buildah" buildah_layer
@@ -184,7 +184,6 @@ echo 1 >owned && chown 3000000:4000000 owned && echo 1 >.hidden
 touch -d 1971-02-03T04:05:06.789Z one && touch -d 2099-12-31T23:59:59Z owned && touch -hd 2001-01-01 dangling
 python3 -c 'import os; os.setxattr("owned", "user.note", b"kept")'
 rm -r /usr/share/common-licenses && echo file >/usr/share/common-licenses
-rm /etc/motd 2>/dev/null || true; mkdir /etc/motd && echo in >/etc/motd/file
 mv /usr/share/nginx /usr/share/nginx.moved && mkdir -p /usr/share/nginx/html && cp /usr/share/nginx.moved/html/* /usr/share/nginx/html
 rm -r /usr/share/zoneinfo/America && mkdir /usr/share/zoneinfo/America && echo new >/usr/share/zoneinfo/America/New
 chmod 711 /usr/share/perl5 && chown 5:6 /usr/share/perl5
@@ -198,10 +197,12 @@ odd_by_podman() {
 }
 ok "odd things are made by box" odd_by_box
 ok "and by podman" odd_by_podman
-changes() { "$@" | grep -vE '^[ACD] (/odd\.sh|/etc|/run|/run/\.containerenv|/)$' | sort; }
+# Lists of packages go by their mirror's name, which is nobody's business. (What podman cannot list, a directory in the place
+# of a file, has been left to buildah.)
+changes() { "$@" | grep -avE '^[ACD] (/odd\.sh|/etc|/run|/run/\.containerenv|/var/lib/apt/lists/.*|/)$' | sort; }
 changes box diff odd >box.diff
 changes pod diff odd >pod.diff
-ok "box diff lists what podman does" diff box.diff pod.diff
+ok "box diff lists what podman does" sh -c 'diff box.diff pod.diff >differ || { head -n 20 differ; exit 1; }'
 ok "podman commits a layer of it" hushed pod commit -q odd "$address/odd:podman"
 ok "and pushes it" hushed pod push -q --tls-verify=false --digestfile digest "$address/odd:podman"
 digest=$(cat digest)
