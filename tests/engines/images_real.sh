@@ -96,8 +96,10 @@ make_cache() {
     esac
     rm -rf --one-file-system "$cache" && mkdir -p "$cache/packages" || skip_all "nothing can be kept in the build directory"
     # shellcheck disable=SC2086
-    timeout 200 debootstrap --variant=minbase "$release" "$cache/root.new" $mirror >debootstrap.log 2>&1 </dev/null ||
+    timeout 200 debootstrap --variant=minbase "$release" "$cache/root.new" $mirror >debootstrap.log 2>&1 </dev/null || {
+        [ $? != 124 ] || skip_all "debootstrap takes more than 200 s here"
         skip_all "debootstrap does not work here: $(tail -n 1 debootstrap.log | sed -E 's#[a-z]+://[^ ]*#URL#g')"
+    }
     box import "$cache/root.new" fetch >/dev/null
     # shellcheck disable=SC2086
     timeout 100 "$BOX" --root "$BOX_TMP/root" --runroot "$BOX_TMP/root.run" run --rm --network host ${http_proxy:+-e http_proxy} \
@@ -174,7 +176,7 @@ step "four layers"
 cat >odd.sh <<'ODD'
 set -e
 dpkg --purge less >/dev/null
-rm -rf /var/lib/apt/lists/* /usr/share/doc/* /var/log/dpkg.log /var/log/apt /var/cache/ldconfig/aux-cache
+rm -rf /var/lib/apt/lists/* /usr/share/doc/* /var/log/dpkg.log /var/log/alternatives.log /var/log/apt /var/cache/ldconfig/aux-cache
 mkdir /opt/odd && cd /opt/odd
 cp /bin/ping ping && setcap cap_net_raw+ep ping
 cp /bin/su su && chmod 4755 su && cp /bin/su sg && chmod 2755 sg && mkdir -m 1777 sticky && mkdir -m 0 closed
@@ -250,7 +252,9 @@ ok "file capabilities, links, devices and odd owners among it" eval "has '^opt/o
 not_ok "and what was deleted is gone" grep -E '^(var/lib/apt/lists/.|usr/bin/less	|usr/share/zoneinfo/America/Lima|usr/share/doc/.)' umoci.tree
 ok "box and umoci have the same tree" python3 "$tree" compare box.tree umoci.tree
 ok "box and podman have the same tree" python3 "$tree" compare box.tree pod.tree
-ok "a layer of box's holds what podman's does" python3 "$tree" compare own.tree box.tree mtime
+# Podman leaves the place that the script was mounted on in its layer.
+grep -av '^odd\.sh	' box.tree >less.tree
+ok "a layer of box's holds what podman's does" python3 "$tree" compare own.tree less.tree mtime
 rm -rf bundle layout
 step "the trees are compared"
 
