@@ -187,7 +187,7 @@ static int add_namespaces(struct builder *b, box_error **err)
     }
     if (b->options->monitor) /* one step away from the host, whose child it shall not be */
         builder_add(b, NEW_OP(FORK, .num2 = 1));
-    plan->waits = !b->options->monitor && plan_joined_namespace(spec, SPEC_NS_PID);
+    plan->waits = !b->options->monitor && !b->options->no_waiter && plan_joined_namespace(spec, SPEC_NS_PID);
     if (plan->waits)
         builder_add(b, NEW_OP(FORK, .flags = FORK_PARENT_WAITS));
     int r = b->prepare ? plan_add_sources(b, err) : 0;

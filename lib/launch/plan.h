@@ -72,7 +72,7 @@ struct plan_options {
     bool chroot;          /* join: no namespace leads to that root, it is entered by chroot(2) */
     bool keep_upper;      /* the writable layer outlives this run: what the payload syncs is synced */
     bool hold;            /* wait on the hold descriptor before the payload is executed */
-    bool no_waiter;       /* join: the process is a child of the caller's, or of whoever adopts the caller's */
+    bool no_waiter;       /* in a pid namespace that is joined, the process is a child of the caller's, or of whoever adopts the caller's */
     bool no_program;      /* held for ever: there is none to look for */
     bool no_pivot;        /* the old root stays below the new one, for a root that cannot be pivoted (ramfs) */
     bool cgroup;          /* a cgroup will be given at the start */

@@ -39,6 +39,13 @@
 
 struct child;
 
+/* What may come before STAGE_FORKED: a terminal, a listener, then a question whose answer is waited for. */
+#define EARLY_MOST 4
+struct early {
+    struct stage_message message;
+    int fd;
+};
+
 struct start {
     const box_plan *plan;
     const struct start_options *options;
@@ -58,6 +65,9 @@ struct start {
     struct devices devices; /* of the network, which are there now */
     bool ready;
     bool forked; /* the stage has told as what process it goes on */
+    bool is_held;
+    struct early early[EARLY_MOST]; /* heard before that */
+    unsigned n_early, early_heard;
     struct child *child;
     char *argument;
     char *stack;
@@ -503,6 +513,7 @@ static int handle(struct start *s, const struct stage_message *m, int fd, box_er
     case STAGE_HOST:
         return do_part(s, m->value, fd, err);
     case STAGE_HELD:
+        s->is_held = true;
         p->applied = (uint32_t)m->value;
         return 0;
     case STAGE_READY:
@@ -512,6 +523,34 @@ static int handle(struct start *s, const struct stage_message *m, int fd, box_er
     default:
         return 0;
     }
+}
+
+static int hear_early(struct start *s, box_error **err)
+{
+    int r = 0;
+
+    while (r >= 0 && s->early_heard < s->n_early) {
+        struct early *e = &s->early[s->early_heard++];
+        r = handle(s, &e->message, box_take_fd(&e->fd), err);
+    }
+    return r;
+}
+
+/* A stage that forks tells of the process that goes on, which may be quicker to speak than the stage is: what it says is
+ * kept until then, since hooks, and whoever holds it, are to have its pid and not that of a stage that is gone. */
+static int hear(struct start *s, const struct stage_message *m, int fd, box_error **err)
+{
+    if (s->forked || !s->plan->forks || m->kind == STAGE_FORKED) {
+        int r = handle(s, m, fd, err);
+        return r < 0 ? r : hear_early(s, err);
+    }
+    if (s->n_early == EARLY_MOST) {
+        if (fd >= 0)
+            close(fd);
+        return box_fail(err, BOX_ESTART, "start: the stage says too much");
+    }
+    s->early[s->n_early++] = (struct early){*m, fd};
+    return 0;
 }
 
 static int ended_early(struct start *s, box_error **err)
@@ -577,7 +616,6 @@ static int follow(struct start *s, box_error **err)
     bool talks = s->plan->forks || s->plan->hold || s->plan->asks || s->plan->listener;
     struct pollfd hang_up = {.fd = s->socket, .events = 0};
     struct stage_message m;
-    bool held = false;
     int fd;
 
     while (!talks && poll(&hang_up, 1, -1) < 0 && errno == EINTR)
@@ -587,15 +625,14 @@ static int follow(struct start *s, box_error **err)
         ssize_t n = receive(s->socket, &m, &fd);
         if (n == 0 && s->ready && s->forked == s->plan->forks)
             return 0;
-        if (n == 0)
-            return ended_early(s, err);
         if (n < 0)
             return box_fail_sys(err, "recvmsg", NULL, "start: talk to the stage");
-        int r = handle(s, &m, fd, err);
+        int r = n == 0 ? hear_early(s, err) : hear(s, &m, fd, err);
         if (r < 0)
             return r;
-        held |= m.kind == STAGE_HELD;
-        if (held && s->forked == s->plan->forks) /* a parent may tell of its child after the child has told of itself */
+        if (n == 0)
+            return ended_early(s, err);
+        if (s->is_held)
             return 1;
     }
 }
@@ -645,6 +682,9 @@ static void clean_up(struct start *s)
     for (size_t i = 0; i < BOX_ARRAY(fds); i++)
         if (fds[i] >= 0)
             close(fds[i]);
+    for (unsigned i = s->early_heard; i < s->n_early; i++)
+        if (s->early[i].fd >= 0)
+            close(s->early[i].fd);
     for (size_t i = 0; i < s->n_clones; i++)
         close(s->clones[i]);
     if (s->have_entry)

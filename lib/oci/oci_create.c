@@ -132,6 +132,7 @@ static int start_held(struct oci_container *c, const box_stdio *io, const box_oc
         return r;
     plan_options.rdt = true;
     plan_options.hold = true;
+    plan_options.no_waiter = true; /* an engine's shim waits for the process that the pid file names */
     plan_options.cgroup = true;
     plan_options.no_pivot = options->no_pivot;
     plan_options.no_program = strcmp(c->spec->process.args[0], OCI_NO_PROGRAM) == 0;
