@@ -129,6 +129,19 @@ config 'hooks.createRuntime=[{"path": "/bin/sleep", "args": ["sleep", "100"], "t
 not_ok "so does one that hangs" o create -b "$bundle" h3
 is "and nothing is left" "$(ls -A "$root")" ""
 
+# ---- another's pid namespace
+args '["sleep", "1000"]'
+o run -d -b "$bundle" --pid-file "$BOX_TMP/pid" peer >/dev/null 2>&1
+rm -f "$BOX_TMP/hooks"
+config 'process.args=["sh", "-c", "exit 7"]' "hooks.prestart=$(hook prestart)" \
+    "linux.namespaces=[{\"type\": \"mount\"}, {\"type\": \"uts\"}, {\"type\": \"pid\", \"path\": \"/proc/$(cat "$BOX_TMP/pid")/ns/pid\"}]"
+for i in 1 2 3; do
+    status_is "in another's pid namespace the process is its maker's child" 7 o run -b "$bundle" --pid-file "$BOX_TMP/pid$i" "in$i"
+done
+is "hooks have the pid of the pid file" "$(grep -o '"pid":[0-9]*' "$BOX_TMP/hooks" | cut -d: -f2 | tr '\n' ' ')" \
+    "$(for i in 1 2 3; do cat "$BOX_TMP/pid$i"; echo; done | tr '\n' ' ')"
+o delete -f peer
+
 # ---- bad input
 not_ok "an id with a slash" o create -b "$bundle" a/b
 like "is refused" "$ERR" 'invalid container ID'
