@@ -77,7 +77,7 @@ engine_end() {
     remove_cgroups
 }
 
-d() { timeout 60 docker "$@"; }
+d() { timeout -k 5 60 docker "$@"; }
 
 docker_start() { # NAME [OPTION...]
     docker_name=$1
