@@ -72,8 +72,10 @@ static int add_joins(struct builder *b, bool *pid, box_error **err)
         int fd = open_namespace(&b->spec->namespaces[kind], spec_namespace_info[kind].name, err);
         if (fd < 0)
             return fd;
-        if (!any)
+        if (!any) {
+            plan_add_oom_score(b, true);
             builder_add(b, NEW_OP(NONDUMPABLE));
+        }
         any = true;
         builder_add(b, NEW_OP(SETNS, .slot = builder_hold(b, fd), .num = (uint64_t)spec_namespace_info[kind].clone_flag,
                               .str = builder_string(b, spec_namespace_info[kind].name)));
@@ -224,6 +226,7 @@ static int add_join(struct builder *b, box_error **err)
     if (b->plan->waits)
         builder_add(b, NEW_OP(FORK, .flags = FORK_PARENT_WAITS | FORK_INTO_CGROUP));
     builder_add(b, NEW_OP(CGROUP, .applied = APPLIES(CGROUP)));
+    plan_add_oom_score(b, true);
     builder_add(b, NEW_OP(NONDUMPABLE));
     builder_add(b, NEW_OP(SETNS, .slot = SLOT_JOIN, .num = flags, .applied = APPLIES(NAMESPACES)));
     if (b->options->join_user)

@@ -133,6 +133,7 @@ void plan_add_proc(struct builder *b);
 /* The hooks of the stage's side of one kind; the filter that they load for themselves lies at `filter` (0: none). */
 void plan_add_hooks(struct builder *b, enum spec_hook_kind kind, uint32_t filter, uint32_t filter_size, uint32_t filter_flags);
 int plan_add_affinity(struct builder *b, const char *list, const char *which, box_error **err);
+void plan_add_oom_score(struct builder *b, bool early);
 int plan_add_process(struct builder *b, box_error **err);
 int plan_add_devices(struct builder *b, box_error **err);
 /* The limits of a spec as they are applied: with rules for the default devices. NULL when there are none. */

@@ -304,6 +304,20 @@ static void add_exec(struct builder *b)
     builder_add(b, NEW_OP(EXEC, .str = program, .data = builder_data(b, &exec, sizeof(exec)), .data_size = sizeof(exec)));
 }
 
+/* After another's user namespace has been joined, untraceable, the files of one's own in /proc are root's of outside: who
+ * goes there has the score before, as `early` says. */
+void plan_add_oom_score(struct builder *b, bool early)
+{
+    const struct spec_process *p = &b->spec->process;
+    bool joins_user = (b->options->join & CLONE_NEWUSER) || plan_joined_namespace(b->spec, SPEC_NS_USER);
+    char score[16];
+
+    if (!p->has_oom_score_adj || early != joins_user)
+        return;
+    snprintf(score, sizeof(score), "%d", p->oom_score_adj);
+    builder_add(b, NEW_OP(OOM_SCORE, .num = early, .str = builder_string(b, score)));
+}
+
 int plan_add_process(struct builder *b, box_error **err)
 {
     const box_spec *spec = b->spec;
@@ -311,7 +325,6 @@ int plan_add_process(struct builder *b, box_error **err)
     const struct filter_place no_filter = {0};
     struct filter_place filter = {0};
     int landlock, r;
-    char score[16];
 
     builder_add(b, NEW_OP(CHDIR, .str = builder_string(b, p->cwd ? p->cwd : "/")));
     if (spec->init)
@@ -321,10 +334,7 @@ int plan_add_process(struct builder *b, box_error **err)
     if (spec->new_keyring)
         builder_add(b, NEW_OP(KEYRING, .flags = spec->may_miss & SPEC_LAYER_KEYRING ? PLAN_OP_OPTIONAL : 0,
                               .applied = APPLIES(KEYRING)));
-    if (p->has_oom_score_adj) {
-        snprintf(score, sizeof(score), "%d", p->oom_score_adj);
-        builder_add(b, NEW_OP(OOM_SCORE, .str = builder_string(b, score)));
-    }
+    plan_add_oom_score(b, false);
     add_priorities(b);
     if ((r = plan_add_affinity(b, p->cpus_final, "final", err)) < 0 || (r = add_memory_policy(b, err)) < 0 ||
         (r = add_label(b, BOX_LSM_APPARMOR, p->apparmor_profile, SPEC_LAYER_APPARMOR, APPLIES(APPARMOR), err)) < 0 ||

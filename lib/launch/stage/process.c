@@ -156,6 +156,8 @@ static int write_self(struct stage *s, const char *name, const char *text)
 
 STAGE_OP(OOM_SCORE)
 {
+    if (op->num) /* nothing has been joined: /proc is the host's own */
+        return stage_write_text(s, AT_FDCWD, "/proc/self/oom_score_adj", stage_string(s, op->str));
     return write_self(s, "oom_score_adj", stage_string(s, op->str));
 }
 
