@@ -12,6 +12,7 @@
 #include <libbox/sched.h>
 #include <libbox/seccomp.h>
 #include <libbox/cgroup.h>
+#include <libbox/systemd.h>
 #include <libbox/spec.h>
 #include <libbox/idmap.h>
 #include <libbox/mount.h>

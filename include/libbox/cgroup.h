@@ -300,7 +300,10 @@ enum box_cgroup_flags {
     BOX_CGROUP_LENIENT = 1,
     /* A directory in every hierarchy that is mounted, whether it serves libbox or not: for those who read a container's
      * cgroups themselves, as engines do, which look for CPU time in v1's cpuacct even beside v2. */
-    BOX_CGROUP_EVERY_HIERARCHY = 2
+    BOX_CGROUP_EVERY_HIERARCHY = 2,
+    /* The cgroup may be there already, wholly or in some hierarchies, since somebody else has made it (systemd):
+     * what is there is taken as it is, and stays when the call fails. */
+    BOX_CGROUP_ADOPT = 4
 };
 
 /* Creates a cgroup and applies `limits` (NULL: none).

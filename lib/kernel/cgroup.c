@@ -134,6 +134,7 @@ struct making {
     const struct cgroup_mount *mounts[CGROUP_HIERARCHIES]; /* of cgroup->dir[i] */
     int made[CGROUP_HIERARCHIES];
     unsigned wanted;
+    bool adopt;
     struct cgroup_blame why;
 };
 
@@ -201,7 +202,9 @@ static int make_in(struct making *m, const struct cgroup_mount *mount, const cha
     mountfd = cgroup_mount_open(mount);
     if (mountfd < 0)
         return fail_make(err, mount, "", mountfd);
-    fd = cgroup_make(mount, mountfd, below, &made);
+    fd = m->adopt ? cgroup_walk(mountfd, below, O_RDONLY | O_DIRECTORY) : -ENOENT;
+    if (fd == -ENOENT)
+        fd = cgroup_make(mount, mountfd, below, &made);
     if (is_refusal(fd)) {
         cgroup_blame(&m->why, -fd, mount, below, strlen(below));
         return 0;
@@ -351,6 +354,7 @@ box_cgroup *box_cgroup_create(const box_cgroup_host *given, const char *path, un
     }
 
     struct making m = {.cgroup = cgroup,
+                       .adopt = flags & BOX_CGROUP_ADOPT,
                        .wanted = (controllers ? controllers : BOX_CONTROLLERS_DEFAULT) |
                                  box_limits_controllers(limits)};
 

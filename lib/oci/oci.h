@@ -16,6 +16,7 @@
 #define BOX_OCI_OCI_H
 
 #include <libbox/oci.h>
+#include <libbox/systemd.h>
 
 #include "base/fail.h"
 #include "base/file.h"
@@ -48,6 +49,8 @@ struct oci_container {
     box_spec *spec; /* loaded when needed: oci_load_spec() */
     int pidfd;      /* of the process while it lives, or -1 */
     box_cgroup *cgroup;
+    char *systemd; /* "system" or "user", the manager that makes its cgroup; or NULL */
+    box_systemd_unit *unit; /* made when needed: oci_systemd_unit() */
     char *rdt_group; /* of resctrl, or NULL */
     bool rdt_made, rdt_monitor;
     uint64_t root_mount; /* of a root that is entered by chroot(2): the mount that was made of it; 0: it is none */
@@ -57,6 +60,7 @@ void oci_container_clear(struct oci_container *c);
 #define OCI_CONTAINER_INIT ((struct oci_container){.dir = -1, .pidfd = -1})
 
 BOX_CLEANUP(box_spec, box_spec_free);
+BOX_CLEANUP(box_systemd_unit, box_systemd_unit_free);
 
 /* ---- oci.c ---- */
 int oci_check_id(const char *id, box_error **err);
@@ -105,6 +109,15 @@ int oci_rdt_join(struct oci_container *c, int tasks[2], box_error **err);
 int oci_rdt_remove(struct oci_container *c, box_error **err);
 int oci_rdt_make_in(struct oci_container *c, const struct resctrl *fs, box_error **err); /* for tests, as is the next */
 int oci_rdt_remove_in(struct oci_container *c, const struct resctrl *fs, box_error **err);
+
+/* ---- oci_systemd.c ---- */
+/* Asks systemd for the container's cgroup. A process stands in for the container's until oci_systemd_settle(). */
+int oci_systemd_make(struct oci_container *c, box_error **err);
+int oci_systemd_settle(struct oci_container *c, box_error **err);
+/* These do nothing, and say 0, for a container whose cgroup is not systemd's. */
+int oci_systemd_stop(struct oci_container *c, box_error **err);
+/* 1: done. */
+int oci_systemd_update(struct oci_container *c, const box_limits *limits, box_error **err);
 
 /* ---- oci_delete.c ---- */
 /* Kills what runs, takes the cgroup down and removes the directory. */

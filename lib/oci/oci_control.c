@@ -63,7 +63,9 @@ int box_oci_update(box_oci *oci, const char *id, const box_limits *limits, box_e
     int r = open_alive(oci, id, &c, &status, err);
     if (r >= 0)
         r = require_cgroup(&c, err);
-    return r < 0 ? r : box_cgroup_apply(c.cgroup, limits, 0, err);
+    if (r >= 0)
+        r = oci_systemd_update(&c, limits, err);
+    return r ? (r < 0 ? r : 0) : box_cgroup_apply(c.cgroup, limits, 0, err);
 }
 
 int box_oci_pids(box_oci *oci, const char *id, pid_t **pids, size_t *n, box_error **err)

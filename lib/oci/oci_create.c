@@ -81,9 +81,7 @@ static int make_cgroup(struct oci_container *c, box_error **err)
     _cleanup_(box_error) box_error *own = NULL;
 
     if (c->oci->flags & BOX_OCI_SYSTEMD_CGROUP)
-        return box_fail_with(err, &(struct box_fail_info){.code = BOX_EUNSUPPORTED, .subject = "linux.cgroupsPath",
-                                                          .remedy = "use the cgroupfs manager"},
-                             "cgroups by way of systemd are not supported");
+        return oci_systemd_make(c, err);
     _free_ char *where = path ? box_strf("%s%s", path[0] == '/' ? "" : "/", path) : root ? box_strf("/box-oci/%s", c->id) : NULL;
     if ((path || root) && !where)
         return box_fail_nomem(err);
@@ -161,6 +159,8 @@ static int create_process(struct oci_container *c, int console, const box_oci_op
         r = start_held(c, io, options, &process, err);
     if (r >= 0)
         r = note_process(c, process, err);
+    if (r >= 0)
+        r = oci_systemd_settle(c, err);
     if (r >= 0 && console >= 0)
         r = oci_console_send(console, box_process_pty_fd(process), err);
     if (r >= 0)

@@ -66,12 +66,16 @@ int oci_destroy(struct oci_container *c, box_error **err)
     box_cgroup *cgroup = oci_cgroup(c, NULL);
     if (cgroup) {
         box_cgroup_kill(cgroup, SIGKILL, NULL);
-        int r = box_cgroup_destroy(cgroup, 2000, err);
-        if (r < 0)
-            return box_fail_wrap(err, r, "container %s", c->id);
+        if (c->systemd) /* or systemd would first ask what is left to end, and wait */
+            box_cgroup_wait_empty(cgroup, 2000, NULL);
     }
-    oci_root_remove(c);
-    int r = oci_rdt_remove(c, err);
+    int r = oci_systemd_stop(c, err);
+    if (r >= 0 && cgroup)
+        r = box_cgroup_destroy(cgroup, 2000, err);
+    if (r >= 0)
+        oci_root_remove(c);
+    if (r >= 0)
+        r = oci_rdt_remove(c, err);
     return r < 0 ? box_fail_wrap(err, r, "container %s", c->id) : box_remove_tree(c->oci->dir, c->id, err);
 }
 

@@ -9,6 +9,7 @@
 #include <libbox/cgroup.h>
 #include <libbox/idmap.h>
 #include <libbox/seccomp.h>
+#include "kernel/libsystemd.h"
 #include "kernel/lsm_attr.h"
 
 static const char *const hooks[] = {"prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop", NULL};
@@ -80,10 +81,11 @@ static int put_enabled(json_object *parent, const char *key, bool on, box_error 
 
 static int fill_cgroup(json_object *o, box_error **err)
 {
+    bool systemd = box_libsystemd(NULL) != NULL;
     int r;
 
     if ((r = box_json_put_bool(o, "v1", true, err)) < 0 || (r = box_json_put_bool(o, "v2", true, err)) < 0 ||
-        (r = box_json_put_bool(o, "systemd", false, err)) < 0 || (r = box_json_put_bool(o, "systemdUser", false, err)) < 0)
+        (r = box_json_put_bool(o, "systemd", systemd, err)) < 0 || (r = box_json_put_bool(o, "systemdUser", systemd, err)) < 0)
         return r;
     return box_json_put_bool(o, "rdma", true, err);
 }

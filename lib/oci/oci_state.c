@@ -21,6 +21,8 @@ void oci_container_clear(struct oci_container *c)
     free(c->rootfs);
     free(c->cgroup_location);
     free(c->rdt_group);
+    free(c->systemd);
+    box_systemd_unit_free(c->unit);
     box_spec_free(c->spec);
     box_cgroup_free(c->cgroup);
     if (c->dir >= 0)
@@ -56,6 +58,7 @@ int oci_save_state(const struct oci_container *c, int dir, box_error **err)
         (r = box_json_put_string(doc, "rootfs", c->rootfs, err)) < 0 ||
         (c->cgroup_location && (r = box_json_put_string(doc, "cgroup", c->cgroup_location, err)) < 0) ||
         (c->root_mount && (r = box_json_put_u64(doc, "rootMount", c->root_mount, err)) < 0) ||
+        (c->systemd && (r = box_json_put_string(doc, "systemd", c->systemd, err)) < 0) ||
         (c->rdt_group && ((r = box_json_put_string(doc, "rdtGroup", c->rdt_group, err)) < 0 ||
                           (r = box_json_put_bool(doc, "rdtMade", c->rdt_made, err)) < 0 ||
                           (r = box_json_put_bool(doc, "rdtMonitor", c->rdt_monitor, err)) < 0)))
@@ -90,6 +93,7 @@ static int read_state(struct oci_container *c, json_object *doc, box_error **err
         (r = take_text(&at, "bundle", &c->bundle, err)) < 0 || (r = take_text(&at, "rootfs", &c->rootfs, err)) < 0 ||
         (r = take_text(&at, "cgroup", &c->cgroup_location, err)) < 0 ||
         (r = box_json_get_u64(&at, "rootMount", BOX_JSON_OPTIONAL, 0, INT64_MAX, &c->root_mount, err)) < 0 ||
+        (r = take_text(&at, "systemd", &c->systemd, err)) < 0 ||
         (r = take_text(&at, "rdtGroup", &c->rdt_group, err)) < 0 ||
         (r = box_json_get_bool(&at, "rdtMade", BOX_JSON_OPTIONAL, &c->rdt_made, err)) < 0 ||
         (r = box_json_get_bool(&at, "rdtMonitor", BOX_JSON_OPTIONAL, &c->rdt_monitor, err)) < 0)
