@@ -209,5 +209,5 @@ machine() { # SECONDS KERNEL-ARGUMENTS QEMU-ARGUMENT...
         -nodefaults -no-user-config -display none -no-reboot \
         -kernel "$kernel/boot/vmlinuz-$version" -initrd "$vm/boot.cpio" \
         -append "console=ttyS0 panic=-1 mitigations=off hugepages=32 $arguments" \
-        -drive "file=$vm/root.ext4,format=raw,if=virtio,snapshot=on,cache=unsafe" "$@"
+        -drive "file=${disk:-$vm/root.ext4},format=raw,if=virtio,snapshot=on,cache=unsafe" "$@"
 }
