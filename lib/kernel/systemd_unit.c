@@ -62,7 +62,7 @@ static bool is_unit_name(const char *name)
     size_t n = strlen(name);
 
     for (const char *s = name; *s; s++)
-        if (!isalnum((unsigned char)*s) && !strchr(":-_.\\", *s))
+        if (!isalnum((unsigned char)*s) && !strchr(":-_.\\@", *s))
             return false;
     return n <= UNIT_NAME_MOST && name[0] != '.';
 }
@@ -72,7 +72,7 @@ static bool is_slice_name(const char *name)
 {
     size_t n = strlen(name) - strlen(".slice");
 
-    if (!is_unit_name(name) || !box_ends_with(name, ".slice") || n == 0)
+    if (!is_unit_name(name) || strchr(name, '@') || !box_ends_with(name, ".slice") || n == 0)
         return false;
     return (n == 1 && *name == '-') || (*name != '-' && name[n - 1] != '-' && !strstr(name, "--"));
 }

@@ -25,9 +25,11 @@ config() { # [KEY.KEY=JSON]...
 }
 member() { o state "$1" | "$json" get "$2"; }
 show() { systemctl show --value -p "$2" "$1"; }
-gone() { # UNIT: not known any more, within a moment
+gone() { # UNIT: not known any more, within a moment. (A slice's name alone is enough for systemd to know it.)
     for _ in 1 2 3 4 5 6 7 8 9 10; do
-        [ "$(show "$1" ActiveState)" != inactive ] || [ "$(show "$1" LoadState)" != not-found ] || return 0
+        case $1:$(systemctl show --value -p ActiveState,LoadState "$1" | sort | tr '\n' ' ') in
+        *.slice:*'inactive '* | *:'inactive not-found ') return 0 ;;
+        esac
         sleep 0.2
     done
     return 1
