@@ -83,7 +83,7 @@ typedef struct box_oci_options {
  * BOX_ENOPROGRAM when the program is not in the root. Nothing is left then; hooks for the end have run if any other
  * had. */
 BOX_API int box_oci_create(box_oci *oci, const char *id, const box_oci_options *options, box_error **err);
-/* Lets the program run. BOX_ESTATE unless it is "created". */
+/* Lets the program run. BOX_ESTATE unless it is "created". BOX_ESPEC when the document has no process, which ends it. */
 BOX_API int box_oci_start(box_oci *oci, const char *id, box_error **err);
 /* A signal to its first process, or to all of its processes. BOX_ESTATE when it has stopped (but with `all`, whose
  * aim is that nothing runs). */

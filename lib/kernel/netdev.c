@@ -346,23 +346,76 @@ static int namespace_of(int socket, box_error **err)
     return fd;
 }
 
-int netdev_move(int from, int to, const struct netdev_move *moves, size_t n, char (*names)[IFNAMSIZ], box_error **err)
+/* ---- and back ------------------------------------------------------------------------------------------------------- */
+
+struct netdev_name {
+    char before[IFNAMSIZ], now[IFNAMSIZ];
+};
+
+struct netdev_moved {
+    int from, to; /* sockets of the namespaces */
+    size_t n;
+    struct netdev_name names[];
+};
+
+void netdev_moved_free(struct netdev_moved *moved)
+{
+    if (!moved)
+        return;
+    if (moved->from >= 0)
+        close(moved->from);
+    if (moved->to >= 0)
+        close(moved->to);
+    free(moved);
+}
+
+static struct netdev_moved *new_moved(int from, int to, size_t n, box_error **err)
+{
+    struct netdev_moved *moved = calloc(1, sizeof(*moved) + n * sizeof(moved->names[0]));
+
+    if (!moved) {
+        box_fail_nomem(err);
+        return NULL;
+    }
+    moved->from = fcntl(from, F_DUPFD_CLOEXEC, 3);
+    moved->to = fcntl(to, F_DUPFD_CLOEXEC, 3);
+    if (moved->from < 0 || moved->to < 0) {
+        box_fail_sys(err, "fcntl", "linux.netDevices", "keep the network namespaces");
+        netdev_moved_free(moved);
+        return NULL;
+    }
+    return moved;
+}
+
+void netdev_bring_back(const struct netdev_moved *moved)
+{
+    _close_ int here = namespace_of(moved->from, NULL);
+    char name[IFNAMSIZ];
+
+    for (size_t i = moved->n; here >= 0 && i > 0; i--)
+        move_one(moved->to, moved->from, here, &(struct netdev_move){moved->names[i - 1].now, moved->names[i - 1].before}, name, NULL);
+}
+
+int netdev_move(int from, int to, const struct netdev_move *moves, size_t n, struct netdev_moved **moved, box_error **err)
 {
     _close_ int there = namespace_of(to, err);
-    _close_ int here = there < 0 ? there : namespace_of(from, err);
-    _free_ char (*own)[IFNAMSIZ] = here < 0 || names ? NULL : calloc(n + 1, sizeof(*own));
-    size_t moved = 0;
 
-    if (here < 0)
-        return here;
-    names = names ? names : own;
-    int r = names ? check_all(from, to, moves, n, err) : box_fail_nomem(err);
-    for (; r >= 0 && moved < n; moved += r >= 0)
-        r = move_one(from, to, there, &moves[moved], names[moved], err);
-    while (r < 0 && moved > 0) {
-        char back[IFNAMSIZ];
-        moved--;
-        move_one(to, from, here, &(struct netdev_move){names[moved], moves[moved].name}, back, NULL);
+    if (there < 0)
+        return there;
+    struct netdev_moved *done = new_moved(from, to, n, err);
+    if (!done)
+        return err && *err ? box_error_code(*err) : BOX_ESYSTEM;
+    int r = check_all(from, to, moves, n, err);
+    for (; r >= 0 && done->n < n; done->n += r >= 0) {
+        struct netdev_name *names = &done->names[done->n];
+        snprintf(names->before, IFNAMSIZ, "%s", moves[done->n].name);
+        r = move_one(from, to, there, &moves[done->n], names->now, err);
     }
-    return r;
+    if (r < 0) {
+        netdev_bring_back(done);
+        netdev_moved_free(done);
+        return r;
+    }
+    *moved = done;
+    return 0;
 }

@@ -59,6 +59,7 @@ struct box_process {
     box_seccomp_notify *notify; /* on it, until the caller takes it over */
     box_seccomp_filter *filter; /* tells a kill that is reported from a call to be supervised */
     box_spec *hooks; /* poststop's, of a process without a container; or NULL */
+    struct netdev_moved *devices; /* linux.netDevices of one that is held: what process_return_devices() brings back */
     const char *violation; /* the system call that the filter killed for */
     struct box_cgroup *cgroup; /* its own, or NULL */
     struct box_cgroup *borrowed;
@@ -79,6 +80,9 @@ struct start_streams {
     bool borrowed[3], null[3];
     int host[3];
 };
+/* Of a start that was held, and that its caller could not bring to an end: what it moved into the process's network
+ * namespace goes back to where it was. Before the process is killed or after, as long as the object is there. */
+void process_return_devices(box_process *p);
 /* What becomes readable when the process has ended and its status can be had. */
 static inline int process_end_fd(const box_process *p)
 {

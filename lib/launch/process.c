@@ -23,6 +23,7 @@
 
 #include <libbox/pidfd.h>
 #include "base/cleanup.h"
+#include "kernel/netdev.h"
 #include "launch/hooks.h"
 
 #define COLLECT_MS 2000 /* how long to wait for a killed process that somebody traces */
@@ -388,10 +389,19 @@ static void destroy_cgroup(box_process *p)
     box_cgroup_free(p->cgroup);
 }
 
+void process_return_devices(box_process *p)
+{
+    if (p->devices)
+        netdev_bring_back(p->devices);
+    netdev_moved_free(p->devices);
+    p->devices = NULL;
+}
+
 void box_process_free(box_process *p)
 {
     if (!p)
         return;
+    netdev_moved_free(p->devices);
     if (p->ending.kind == BOX_ENDING_NONE && p->pidfd >= 0 && !p->detached) {
         collect_killed(p);
     }

@@ -62,7 +62,6 @@ struct start {
     uint32_t n_fds, room;
     int *clones;
     size_t n_clones;
-    struct devices devices; /* of the network, which are there now */
     bool ready;
     bool forked; /* the stage has told as what process it goes on */
     bool is_held;
@@ -458,7 +457,7 @@ static int do_part(struct start *s, int64_t part, int given, box_error **err)
 
     struct hook_state state = state_now(s, part == HOST_CREATE ? "creating" : "created");
     const char go = STAGE_GO;
-    int r = part == HOST_DEVICES ? devices_move(s->plan, box_take_fd(&fd), &s->devices, err) : s->hook_state >= 0 ? write_state(s, &state, err) : 0;
+    int r = part == HOST_DEVICES ? devices_move(s->plan, fd, &s->process->devices, err) : s->hook_state >= 0 ? write_state(s, &state, err) : 0;
 
     if (part == HOST_CREATE && r >= 0) {
         s->created = true;
@@ -733,11 +732,14 @@ int box_plan_start_with(const box_plan *plan, const struct start_options *option
     pid_t pid = p->pid;
     if (r >= 0 && plan->hooks && !options->id)
         r = hooks_keep(plan->hooks, &p->hooks, err);
+    struct netdev_moved *devices = r < 0 || !plan->hold ? box_take(p->devices) : NULL;
     if (r < 0) /* the child first: until it is gone, it may stand on the stack that is in `s` */
         box_process_free(p);
     else
         *process = p;
-    devices_end(&s->devices, r < 0);
+    if (r < 0 && devices)
+        netdev_bring_back(devices);
+    netdev_moved_free(devices);
     clean_up(s);
     free(s);
     if (r < 0 && created)

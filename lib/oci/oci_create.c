@@ -10,6 +10,7 @@
 
 #include <fcntl.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -167,6 +168,8 @@ static int create_process(struct oci_container *c, int console, const box_oci_op
         r = oci_write_pid(options->pid_file, c->pid, err);
     if (r >= 0)
         box_process_detach(process);
+    else if (process)
+        process_return_devices(process);
     box_process_free(process);
     box_stdio_free(io);
     return r < 0 ? r : 0;
@@ -248,14 +251,16 @@ int box_oci_start(box_oci *oci, const char *id, box_error **err)
                              id, oci_status_name(status));
     if ((r = oci_load_spec(&c, err)) < 0)
         return r;
-    if (!c.spec->process.args || strcmp(c.spec->process.args[0], OCI_NO_PROGRAM) == 0)
+    if (!c.spec->process.args || strcmp(c.spec->process.args[0], OCI_NO_PROGRAM) == 0) {
+        box_pidfd_signal(c.pidfd, SIGKILL, NULL); /* it will never run: stopped, it can be deleted without force */
         return box_fail_with(err, &(struct box_fail_info){.code = BOX_ESPEC, .subject = "process"},
                              "container %s was created without a process", id);
+    }
     if ((r = let_go(&c, err)) < 0)
         return r;
     /* A failure here stops the container, and is told; the hooks for its end run when it is deleted. */
     r = hooks_run(c.spec, SPEC_HOOK_POSTSTART, &(struct hook_state){c.id, c.bundle, "running", c.pid}, err);
     if (r < 0)
-        box_pidfd_signal(c.pidfd, 9, NULL);
+        box_pidfd_signal(c.pidfd, SIGKILL, NULL);
     return r;
 }
