@@ -255,6 +255,13 @@ int verb_ps(int argc, char **argv)
     return code;
 }
 
+/* Podman asks for the help of this command, and takes an exit status of 0 for a yes. */
+int verb_checkpoint(int argc, char **argv)
+{
+    (void)argc;
+    return fail_text("%s is not supported: box-oci cannot save the state of processes, or bring it back (CRIU)", argv[0]);
+}
+
 /* ---- features, spec ------------------------------------------------------------------------------------------------ */
 
 int verb_features(int argc, char **argv)

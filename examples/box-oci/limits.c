@@ -48,7 +48,7 @@ int verb_update(int argc, char **argv)
 {
     const char *resources = NULL, *memory = NULL, *swap = NULL, *reservation = NULL, *shares = NULL, *quota = NULL,
                *period = NULL, *rt_period = NULL, *rt_runtime = NULL, *cpus = NULL, *mems = NULL, *pids = NULL, *weight = NULL,
-               *kernel = NULL, *tcp = NULL, *burst = NULL, *idle = NULL;
+               *kernel = NULL, *tcp = NULL, *burst = NULL, *idle = NULL, *cache = NULL, *bandwidth = NULL;
     const struct flag flags[] = {
         {"resources", 'r', FLAG_TEXT, &resources}, {"memory", 0, FLAG_TEXT, &memory},
         {"memory-swap", 0, FLAG_TEXT, &swap},      {"memory-reservation", 0, FLAG_TEXT, &reservation},
@@ -58,7 +58,8 @@ int verb_update(int argc, char **argv)
         {"cpu-rt-runtime", 0, FLAG_TEXT, &rt_runtime}, {"cpuset-cpus", 0, FLAG_TEXT, &cpus},
         {"cpuset-mems", 0, FLAG_TEXT, &mems},      {"pids-limit", 0, FLAG_TEXT, &pids},
         {"blkio-weight", 0, FLAG_TEXT, &weight},   {"kernel-memory", 0, FLAG_TEXT, &kernel},
-        {"kernel-memory-tcp", 0, FLAG_TEXT, &tcp}, {0}};
+        {"kernel-memory-tcp", 0, FLAG_TEXT, &tcp}, {"l3-cache-schema", 0, FLAG_TEXT, &cache},
+        {"mem-bw-schema", 0, FLAG_TEXT, &bandwidth}, {0}};
     box_limits *limits = NULL;
     box_error *err = NULL;
     int first = read_flags(argc, argv, flags), r = 0;
@@ -97,6 +98,8 @@ int verb_update(int argc, char **argv)
         r = box_limits_set_cpuset_mems(limits, mems, &err);
     if (r == 0)
         r = box_oci_update(containers(), argv[first], limits, &err);
+    if (r == 0 && (cache || bandwidth))
+        r = box_oci_update_rdt(containers(), argv[first], cache, bandwidth, &err);
     box_limits_free(limits);
     return r < 0 ? fail(err) : r;
 }
@@ -125,6 +128,7 @@ static void put_io(const char *name, const struct box_cgroup_stats *s, bool byte
 static int put_stats(const char *id, box_error **err)
 {
     box_cgroup *cgroup = NULL;
+    char *rdt = NULL;
     int r = box_oci_cgroup(containers(), id, &cgroup, err);
     struct box_cgroup_stats *s = r < 0 ? NULL : box_cgroup_stats_read(cgroup, err);
 
@@ -153,7 +157,9 @@ static int put_stats(const char *id, box_error **err)
     for (size_t i = 0; i < s->hugetlb_count; i++)
         printf("%s\"%s\":{\"usage\":%" PRIu64 ",\"max\":%" PRIu64 ",\"failcnt\":%" PRIu64 "}", i ? "," : "",
                s->hugetlb[i].page_size, s->hugetlb[i].usage, s->hugetlb[i].max_usage, s->hugetlb[i].failures);
-    printf("},\"intel_rdt\":{},\"network_interfaces\":null}}\n");
+    box_oci_rdt_stats(containers(), id, &rdt, NULL);
+    printf("},\"intel_rdt\":%s,\"network_interfaces\":null}}\n", rdt ? rdt : "{}");
+    free(rdt);
     fflush(stdout);
     box_cgroup_stats_free(s);
     return 0;

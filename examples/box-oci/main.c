@@ -13,6 +13,7 @@ static const struct {
     int (*run)(int argc, char **argv);
     const char *help;
 } verbs[] = {
+    {"checkpoint", verb_checkpoint, "not supported"},
     {"create", verb_create, "create a container"},
     {"delete", verb_delete, "delete any resources held by a container"},
     {"events", verb_events, "show statistics and out-of-memory events"},
@@ -22,6 +23,7 @@ static const struct {
     {"list", verb_list, "list containers"},
     {"pause", verb_pause, "suspend all processes of a container"},
     {"ps", verb_ps, "show the processes of a container"},
+    {"restore", verb_checkpoint, "not supported"},
     {"resume", verb_resume, "let all processes of a container go on"},
     {"run", verb_run, "create and start a container"},
     {"spec", verb_spec, "write a document to begin with"},
@@ -43,6 +45,28 @@ static void usage(FILE *out)
                  "  --systemd-cgroup, --cgroup-manager cgroupfs|systemd\n"
                  "  --rootless auto|true|false\n"
                  "  --version\n");
+}
+
+/* "--help" before the first plain argument. An engine that asks so for a command wants to know whether there is one. */
+static bool asks_for_help(int argc, char **argv)
+{
+    for (int i = 1; i < argc && argv[i][0] == '-' && strcmp(argv[i], "--") != 0; i++)
+        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
+            return true;
+    return false;
+}
+
+static int run_verb(int argc, char **argv)
+{
+    for (size_t i = 0; i < sizeof(verbs) / sizeof(*verbs); i++) {
+        if (strcmp(verbs[i].name, argv[0]) != 0)
+            continue;
+        if (verbs[i].run == verb_checkpoint || !asks_for_help(argc, argv))
+            return verbs[i].run(argc, argv);
+        printf("box-oci %s: %s\nIts options are those of runc %s.\n", argv[0], verbs[i].help, argv[0]);
+        return 0;
+    }
+    return fail_text("no such command: %s", argv[0]);
 }
 
 static int open_log(void)
@@ -85,8 +109,5 @@ int main(int argc, char **argv)
         return fail_text("unknown log-format \"%s\"", globals.log_format);
     if (open_log() != 0)
         return 1;
-    for (size_t i = 0; i < sizeof(verbs) / sizeof(*verbs); i++)
-        if (strcmp(verbs[i].name, argv[first]) == 0)
-            return verbs[i].run(argc - first, argv + first);
-    return fail_text("no such command: %s", argv[first]);
+    return run_verb(argc - first, argv + first);
 }

@@ -58,6 +58,7 @@ int verb_resume(int argc, char **argv);
 int verb_update(int argc, char **argv);
 int verb_events(int argc, char **argv);
 int verb_features(int argc, char **argv);
+int verb_checkpoint(int argc, char **argv); /* and restore */
 int verb_spec(int argc, char **argv);
 
 /* ---- foreground.c ---- */

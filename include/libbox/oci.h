@@ -120,6 +120,13 @@ BOX_API int box_oci_pause(box_oci *oci, const char *id, box_error **err);
 BOX_API int box_oci_resume(box_oci *oci, const char *id, box_error **err);
 /* Changes limits; what is unset stays. */
 BOX_API int box_oci_update(box_oci *oci, const char *id, const box_limits *limits, box_error **err);
+/* Lines of schemata of resctrl for its Intel RDT group, as `runc update` takes them ("L3:0=ff;1=f0", "MB:0=50"); NULL: that
+ * one stays as it is. A container that has no group gets one of its id, with all of its processes. BOX_EUNSUPPORTED
+ * without resctrl, BOX_ESPEC for what the kernel does not take. */
+BOX_API int box_oci_update_rdt(box_oci *oci, const char *id, const char *l3_cache, const char *memory_bandwidth, box_error **err);
+/* What resctrl says of it, as runc's `events` tells it ("intel_rdt"): an object, empty without a group; the caller frees
+ * *json. */
+BOX_API int box_oci_rdt_stats(box_oci *oci, const char *id, char **json, box_error **err);
 /* OCI's "resources" object as limits; the caller frees *limits with box_limits_free(). */
 BOX_API int box_oci_parse_resources(const char *text, size_t length, box_limits **limits, box_error **err);
 /* Its processes as this program sees them; the caller frees *pids. */

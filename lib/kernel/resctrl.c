@@ -6,14 +6,17 @@
 #include "kernel/resctrl.h"
 
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/resolve.h"
 #include "kernel/mount.h"
 
-#define FIELD "linux.intelRdt"
+#define FIELD     "linux.intelRdt"
+#define FILE_MOST 8192 /* of a file that is read whole */
 
 int resctrl_open(struct resctrl *fs, box_error **err)
 {
@@ -153,6 +156,43 @@ int resctrl_tasks(const struct resctrl *fs, const struct resctrl_group *group, i
     }
     tasks[0] = box_take_fd(&first);
     return 0;
+}
+
+int resctrl_add(const struct resctrl *fs, const struct resctrl_group *group, pid_t pid, box_error **err)
+{
+    int tasks[2], r = resctrl_tasks(fs, group, tasks, err);
+    char text[16];
+
+    if (r < 0)
+        return r;
+    int n = snprintf(text, sizeof(text), "%d", (int)pid);
+    for (int i = 0; i < 2; i++) {
+        if (tasks[i] >= 0 && r >= 0 && write(tasks[i], text, (size_t)n) != n && errno != ESRCH)
+            r = box_fail_sys(err, "write", FIELD, "put a process into the resctrl group");
+        if (tasks[i] >= 0)
+            close(tasks[i]);
+    }
+    return r;
+}
+
+/* Names in the path are this library's and the state's, which were checked; no link is followed all the same. */
+char *resctrl_read(const struct resctrl *fs, const char *path)
+{
+    char text[FILE_MOST + 1];
+    _close_ int fd = box_resolve(fs->root, path, O_RDONLY, BOX_RESOLVE_BENEATH | BOX_RESOLVE_NO_SYMLINKS);
+    size_t n = 0;
+    ssize_t more = 0;
+
+    if (fd < 0)
+        return NULL;
+    while (n < FILE_MOST && (more = read(fd, text + n, FILE_MOST - n)) > 0)
+        n += (size_t)more;
+    if (more < 0)
+        return NULL;
+    while (n > 0 && text[n - 1] == '\n')
+        n--;
+    text[n] = '\0';
+    return strdup(text);
 }
 
 static bool has_tasks(int dir)

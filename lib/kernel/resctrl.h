@@ -37,6 +37,10 @@ int resctrl_make(const struct resctrl *fs, const struct resctrl_group *group, bo
 /* The files that a process goes in by, one after the other: tasks[1] is -1 without a monitoring group. "0" written to
  * one is the writer. The caller closes them. */
 int resctrl_tasks(const struct resctrl *fs, const struct resctrl_group *group, int tasks[2], box_error **err);
+/* Puts a process that runs into the group, and into its monitoring group; one that has ended is passed over. */
+int resctrl_add(const struct resctrl *fs, const struct resctrl_group *group, pid_t pid, box_error **err);
+/* A file of resctrl, by its path below the mount, without its last newline; malloc'ed. NULL: there is none, or no memory. */
+char *resctrl_read(const struct resctrl *fs, const char *path);
 /* Removes the monitoring group, and with `whole` the group unless it has tasks; `shared` says that these may be others'.
  * What is gone already is no error. */
 int resctrl_remove(const struct resctrl *fs, const struct resctrl_group *group, bool whole, bool shared, box_error **err);

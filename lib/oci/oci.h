@@ -108,6 +108,8 @@ int oci_rdt_make(struct oci_container *c, int tasks[2], box_error **err);
 int oci_rdt_join(struct oci_container *c, int tasks[2], box_error **err);
 int oci_rdt_remove(struct oci_container *c, box_error **err);
 int oci_rdt_make_in(struct oci_container *c, const struct resctrl *fs, box_error **err); /* for tests, as is the next */
+int oci_rdt_update_in(struct oci_container *c, const struct resctrl *fs, const char *cache, const char *bandwidth, box_error **err);
+int oci_rdt_stats_in(const struct oci_container *c, const struct resctrl *fs, char **json, box_error **err);
 int oci_rdt_remove_in(struct oci_container *c, const struct resctrl *fs, box_error **err);
 
 /* ---- oci_systemd.c ---- */

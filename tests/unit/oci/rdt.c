@@ -72,7 +72,9 @@ static void end(void)
 {
     oci_container_clear(&c);
     resctrl_close(&fs);
-    box_remove_tree(AT_FDCWD, place, NULL);
+    int tmp = open("/tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    cr_assert_eq(box_remove_tree(tmp, strrchr(place, '/') + 1, NULL), 0);
+    close(tmp);
 }
 
 TestSuite(rdt, .init = begin, .fini = end);
@@ -191,6 +193,88 @@ Test(rdt, processes_go_in_by_the_groups_tasks_and_then_the_monitors)
     holds("web/mon_groups/web/tasks", "0");
     close(tasks[0]);
     close(tasks[1]);
+}
+
+/* A file at a path below resctrl's place, with the directories on its way. */
+static void put_at(const char *path, const char *text)
+{
+    char part[256];
+
+    for (const char *slash = strchr(path, '/'); slash; slash = strchr(slash + 1, '/')) {
+        snprintf(part, sizeof(part), "%.*s", (int)(slash - path), path);
+        mkdirat(fs.root, part, 0755);
+    }
+    put(fs.root, path, text);
+}
+
+Test(rdt, an_update_changes_one_line_and_leaves_the_process_where_it_is)
+{
+    cr_assert_eq(make("{\"l3CacheSchema\":\"L3:0=f0\"}"), 0);
+    cr_assert_eq(oci_rdt_update_in(&c, &fs, NULL, "MB:0=50", NULL), 0);
+    holds("web/schemata", "MB:0=50\n"); /* the kernel keeps the other line */
+    holds("web/tasks", "");
+    cr_assert_eq(oci_rdt_update_in(&c, &fs, "L3:0=f", "MB:0=40", NULL), 0);
+    holds("web/schemata", "L3:0=f\nMB:0=40\n");
+    cr_assert_eq(oci_rdt_update_in(&c, &fs, "L3:0=f\nMB:0=1", NULL, NULL), BOX_ESPEC, "two lines in one");
+    cr_assert_eq(oci_rdt_update_in(&c, &fs, "", NULL, NULL), BOX_ESPEC);
+    holds("web/schemata", "L3:0=f\nMB:0=40\n");
+}
+
+Test(rdt, an_update_of_a_container_without_a_group_makes_one)
+{
+    char *text = NULL;
+
+    c.pid = getpid();
+    cr_assert_eq(oci_rdt_update_in(&c, &fs, "L3:0=3", NULL, NULL), 0);
+    holds("web/schemata", "L3:0=3\n");
+    cr_assert_eq(box_file_read(fs.root, "web/tasks", 64, &text, NULL, NULL), 0);
+    cr_assert_eq(atoi(text), (int)getpid());
+    free(text);
+    cr_assert_eq(box_file_read(c.dir, "state.json", 4096, &text, NULL, NULL), 0);
+    cr_assert_not_null(strstr(text, "\"rdtGroup\":\"web\""), "so that delete takes it away");
+    free(text);
+    cr_assert_eq(oci_rdt_remove_in(&c, &fs, NULL), 0);
+    cr_assert(!there("web"));
+}
+
+Test(rdt, statistics_have_the_shape_of_runcs)
+{
+    char *json = NULL;
+
+    cr_assert_eq(make("{\"enableMonitoring\":true}"), 0);
+    put(fs.root, "schemata", "    MB:0=100\n    L3:0=fff;1=fff\n");
+    put_at("info/L3/cbm_mask", "fff\n");
+    put_at("info/L3/min_cbm_bits", "2\n");
+    put_at("info/L3/num_closids", "16\n");
+    put_at("info/MB/bandwidth_gran", "10\n");
+    put_at("info/MB/delay_linear", "1\n");
+    put_at("info/MB/min_bandwidth", "10\n");
+    put_at("info/MB/num_closids", "8\n");
+    put_at("web/schemata", "L3:0=f;1=f0\nMB:0=50\n");
+    put_at("web/mon_data/mon_L3_00/llc_occupancy", "1\n"); /* of the whole group: not the container's own */
+    put_at("web/mon_groups/web/mon_data/mon_L3_00/llc_occupancy", "4096\n");
+    put_at("web/mon_groups/web/mon_data/mon_L3_00/mbm_total_bytes", "70\n");
+    put_at("web/mon_groups/web/mon_data/mon_L3_00/mbm_local_bytes", "50\n");
+    put_at("web/mon_groups/web/mon_data/mon_L3_01/llc_occupancy", "0\n");
+    cr_assert_eq(oci_rdt_stats_in(&c, &fs, &json, NULL), 0);
+    cr_assert_str_eq(json, "{\"l3_cache_info\":{\"cbm_mask\":\"fff\",\"min_cbm_bits\":2,\"num_closids\":16},"
+                           "\"l3_cache_schema_root\":\"L3:0=fff;1=fff\",\"l3_cache_schema\":\"L3:0=f;1=f0\","
+                           "\"mem_bw_info\":{\"bandwidth_gran\":10,\"delay_linear\":1,\"min_bandwidth\":10,\"num_closids\":8},"
+                           "\"mem_bw_schema_root\":\"MB:0=100\",\"mem_bw_schema\":\"MB:0=50\","
+                           "\"mbm_stats\":[{\"mbm_total_bytes\":70,\"mbm_local_bytes\":50}],"
+                           "\"cmt_stats\":[{\"llc_occupancy\":4096},{}]}");
+    free(json);
+}
+
+Test(rdt, what_the_processor_does_not_have_is_left_out_of_the_statistics)
+{
+    char *json = NULL;
+
+    cr_assert_eq(make("{}"), 0);
+    put(fs.root, "schemata", "L2:0=f\n");
+    cr_assert_eq(oci_rdt_stats_in(&c, &fs, &json, NULL), 0);
+    cr_assert_str_eq(json, "{}");
+    free(json);
 }
 
 Test(rdt, a_process_is_in_its_group_before_its_program_runs)
