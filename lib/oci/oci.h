@@ -5,8 +5,8 @@
  *     ROOT/ID/config.json  the document as it was at create
  *     ROOT/ID/exec.fifo    the held process reads from it; a byte written to it lets the program run
  *     ROOT/ID/lock         flock(2)ed while the container is made, started or deleted
- *     ROOT/new:…           one whose directory is being set up; a rename makes it visible with all that is in it. No id
- *                          has a colon. Those of makers that were killed go with a later delete
+ *     ROOT/new:…           one whose directory is being set up; a rename makes it visible with all that is in it. And one
+ *                          that is being removed. No id has a colon. What killed programs left goes with a later delete
  *
  * "created" is what has a reader of its fifo, so that no second file can disagree with the process; "creating" is what
  * has no process yet and whose maker holds the lock. A maker that was killed leaves one that is stopped.
@@ -51,6 +51,7 @@ struct oci_container {
     box_cgroup *cgroup;
     char *systemd; /* "system" or "user", the manager that makes its cgroup; or NULL */
     box_systemd_unit *unit; /* made when needed: oci_systemd_unit() */
+    bool cgroup_pending; /* cgroup_location is where it is to be: whether it is there, and all of it, only the maker knows */
     char *rdt_group; /* of resctrl, or NULL */
     bool rdt_made, rdt_monitor;
     uint64_t root_mount; /* of a root that is entered by chroot(2): the mount that was made of it; 0: it is none */

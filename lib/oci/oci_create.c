@@ -71,24 +71,35 @@ static int make_directory(struct oci_container *c, box_error **err)
 
 /* ---- its cgroup ------------------------------------------------------------------------------------------------------ */
 
-/* Relative paths begin at the top of the hierarchy; without any, the id says where. In every hierarchy, since engines
- * read statistics there themselves. */
+/* Relative paths begin at the top of the hierarchy; without any, the id says where. It is noted before anything is made, so
+ * that a kill leaves nothing that delete does not find. In every hierarchy, since engines read statistics there themselves. */
+static int choose_cgroup(struct oci_container *c, box_error **err)
+{
+    const char *path = c->spec->cgroups_path;
+
+    if (c->oci->flags & BOX_OCI_SYSTEMD_CGROUP)
+        return 0; /* oci_systemd_make() notes what it does */
+    if (!path && geteuid() != 0)
+        return 0;
+    c->cgroup_location = path ? box_strf("%s%s", path[0] == '/' ? "" : "/", path) : box_strf("/box-oci/%s", c->id);
+    c->cgroup_pending = true;
+    return c->cgroup_location ? 0 : box_fail_nomem(err);
+}
+
 static int make_cgroup(struct oci_container *c, box_error **err)
 {
     const box_spec *spec = c->spec;
-    const char *path = spec->cgroups_path;
     bool root = geteuid() == 0;
     unsigned needed = spec->limits ? box_limits_controllers(spec->limits) & ~(unsigned)(BOX_CONTROLLER_DEVICES | BOX_CONTROLLER_UNIFIED) : 0;
     _cleanup_(box_error) box_error *own = NULL;
+    _free_ char *where = box_take(c->cgroup_location);
 
+    c->cgroup_pending = false;
     if (c->oci->flags & BOX_OCI_SYSTEMD_CGROUP)
         return oci_systemd_make(c, err);
-    _free_ char *where = path ? box_strf("%s%s", path[0] == '/' ? "" : "/", path) : root ? box_strf("/box-oci/%s", c->id) : NULL;
-    if ((path || root) && !where)
-        return box_fail_nomem(err);
     c->cgroup = box_cgroup_create(NULL, where, 0, spec->limits, BOX_CGROUP_EVERY_HIERARCHY | (root || needed ? 0 : BOX_CGROUP_LENIENT), &own);
     if (!c->cgroup) {
-        if (!root && !needed && !path)
+        if (!root && !needed && !spec->cgroups_path)
             return 0;
         int code = box_error_code(own);
         if (err)
@@ -199,7 +210,7 @@ int box_oci_create(box_oci *oci, const char *id, const box_oci_options *options,
     snprintf(c.id, sizeof(c.id), "%s", id);
     c.created = now_ns();
     c.owner = geteuid();
-    if ((r = oci_read_bundle(&c, options, err)) < 0)
+    if ((r = oci_read_bundle(&c, options, err)) < 0 || (r = choose_cgroup(&c, err)) < 0)
         return r;
     _close_ int console = -1;
     if ((r = oci_console_connect(c.spec, options->console_socket, true, &console, err)) < 0)

@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -52,6 +53,21 @@ int box_oci_kill(box_oci *oci, const char *id, int signal, bool all, box_error *
     return r;
 }
 
+/* Out of sight in one step, and then away: a kill in the middle leaves no half of a container under its id, but something
+ * for a later delete's sweep. */
+static int remove_directory(const box_oci *oci, const char *id, box_error **err)
+{
+    char temporary[64];
+    uint64_t number = 0;
+
+    if (getrandom(&number, sizeof(number), 0) != sizeof(number))
+        return box_fail_sys(err, "getrandom", id, "remove the container");
+    snprintf(temporary, sizeof(temporary), OCI_NEW "%016llx", (unsigned long long)number);
+    if (renameat2(oci->dir, id, oci->dir, temporary, RENAME_NOREPLACE) < 0)
+        return errno == ENOENT ? 0 : box_fail_sys(err, "renameat2", id, "remove the container");
+    return box_remove_tree(oci->dir, temporary, err);
+}
+
 int oci_destroy(struct oci_container *c, box_error **err)
 {
     if (c->pidfd >= 0) {
@@ -69,6 +85,12 @@ int oci_destroy(struct oci_container *c, box_error **err)
         if (c->systemd) /* or systemd would first ask what is left to end, and wait */
             box_cgroup_wait_empty(cgroup, 2000, NULL);
     }
+    if (c->cgroup_pending) { /* as much as its maker made before it was killed; with processes in it, it is not that */
+        box_cgroup *part = box_cgroup_open(NULL, c->cgroup_location, NULL);
+        if (part)
+            box_cgroup_destroy(part, 0, NULL);
+        box_cgroup_free(part);
+    }
     int r = oci_systemd_stop(c, err);
     if (r >= 0 && cgroup)
         r = box_cgroup_destroy(cgroup, 2000, err);
@@ -76,7 +98,7 @@ int oci_destroy(struct oci_container *c, box_error **err)
         oci_root_remove(c);
     if (r >= 0)
         r = oci_rdt_remove(c, err);
-    return r < 0 ? box_fail_wrap(err, r, "container %s", c->id) : box_remove_tree(c->oci->dir, c->id, err);
+    return r < 0 ? box_fail_wrap(err, r, "container %s", c->id) : remove_directory(c->oci, c->id, err);
 }
 
 /* What makers left that were killed before the first rename: nobody holds the lock, or has had the time to take it. */
@@ -109,10 +131,10 @@ int box_oci_delete(box_oci *oci, const char *id, bool force, box_error **err)
 
     if (oci)
         sweep(oci);
+    if (force && c.dir >= 0 && (r == BOX_ECORRUPT || r == BOX_ENOTFOUND)) /* nothing in it can be trusted to lead to a process */
+        return remove_directory(oci, id, err);
     if (r == BOX_ENOTFOUND && force)
         return 0;
-    if (r == BOX_ECORRUPT && force) /* nothing in it can be trusted to lead to a process */
-        return box_remove_tree(oci->dir, id, err);
     if (r < 0 && err)
         *err = box_take(own);
     if (r < 0)

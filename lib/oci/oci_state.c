@@ -57,6 +57,7 @@ int oci_save_state(const struct oci_container *c, int dir, box_error **err)
         (r = box_json_put_string(doc, "bundle", c->bundle, err)) < 0 ||
         (r = box_json_put_string(doc, "rootfs", c->rootfs, err)) < 0 ||
         (c->cgroup_location && (r = box_json_put_string(doc, "cgroup", c->cgroup_location, err)) < 0) ||
+        (c->cgroup_pending && (r = box_json_put_bool(doc, "cgroupPending", true, err)) < 0) ||
         (c->root_mount && (r = box_json_put_u64(doc, "rootMount", c->root_mount, err)) < 0) ||
         (c->systemd && (r = box_json_put_string(doc, "systemd", c->systemd, err)) < 0) ||
         (c->rdt_group && ((r = box_json_put_string(doc, "rdtGroup", c->rdt_group, err)) < 0 ||
@@ -92,6 +93,7 @@ static int read_state(struct oci_container *c, json_object *doc, box_error **err
         (r = box_json_get_i64(&at, "owner", BOX_JSON_REQUIRED, 0, UINT32_MAX, &owner, err)) < 0 ||
         (r = take_text(&at, "bundle", &c->bundle, err)) < 0 || (r = take_text(&at, "rootfs", &c->rootfs, err)) < 0 ||
         (r = take_text(&at, "cgroup", &c->cgroup_location, err)) < 0 ||
+        (r = box_json_get_bool(&at, "cgroupPending", BOX_JSON_OPTIONAL, &c->cgroup_pending, err)) < 0 ||
         (r = box_json_get_u64(&at, "rootMount", BOX_JSON_OPTIONAL, 0, INT64_MAX, &c->root_mount, err)) < 0 ||
         (r = take_text(&at, "systemd", &c->systemd, err)) < 0 ||
         (r = take_text(&at, "rdtGroup", &c->rdt_group, err)) < 0 ||
@@ -181,7 +183,7 @@ static bool being_made(const struct oci_container *c)
 
 box_cgroup *oci_cgroup(struct oci_container *c, box_error **err)
 {
-    if (!c->cgroup && c->cgroup_location)
+    if (!c->cgroup && c->cgroup_location && !c->cgroup_pending)
         c->cgroup = box_cgroup_open(NULL, c->cgroup_location, err);
     return c->cgroup;
 }

@@ -186,6 +186,33 @@ static void errors(void)
     box_spec_free(spec);
 }
 
+/* The device has been moved by the time when the start fails. */
+static void a_start_that_fails_later(void)
+{
+    box_spec *spec = new_spec();
+    box_process *process = NULL;
+    box_error *err = NULL;
+    char *const args[] = {"/no/such/program", NULL}, *const sleeps[] = {"/bin/busybox", "sleep", "1000", NULL};
+    char *const fails[] = {"false", NULL};
+
+    make_device();
+    shell("ip addr add 10.83.0.7/24 dev %s 2>/dev/null || busybox ip addr add 10.83.0.7/24 dev %s", pair[0], pair[0]);
+    box_spec_add_net_device(spec, pair[0], "in0", NULL);
+    box_spec_set_args(spec, args, NULL);
+    is_int(box_launch(spec, NULL, &process, &err), BOX_ENOPROGRAM, "a start fails after its device was moved");
+    box_error_free(err);
+    err = NULL;
+    ok(exists(pair[0]) && !exists("in0"), "the device is back, by its old name");
+    ok(shell("(ip addr show dev %s || busybox ip addr show dev %s) 2>/dev/null | grep -q 10.83.0.7/24", pair[0], pair[0]),
+       "with its address");
+    box_spec_set_args(spec, sleeps, NULL);
+    is_int(box_spec_add_hook(spec, BOX_SPEC_HOOK_POSTSTART, "/bin/false", fails, NULL, 0, NULL), 0, "a hook that fails when all is started");
+    ok(box_launch(spec, NULL, &process, &err) < 0, "ends the start");
+    ok(exists(pair[0]), "and the device is back from there too");
+    box_error_free(err);
+    box_spec_free(spec);
+}
+
 /* Of a namespace of the caller's own user namespace, to which the devices of this program's do not belong. */
 static void without_the_right(void)
 {
@@ -230,6 +257,7 @@ int main(void)
     templates_and_same_names();
     in_a_user_namespace();
     errors();
+    a_start_that_fails_later();
     without_the_right();
     return done_testing();
 }

@@ -119,7 +119,8 @@ config 'process.args=["true"]' "hooks.prestart=$(hook prestart)" "hooks.createRu
 rm -f "$BOX_TMP/hooks"
 ok "hooks" o run -b "$bundle" h1
 is "run in their order" "$(sed 's/.*} //' "$BOX_TMP/hooks" | tr '\n' ' ')" "prestart createRuntime poststart poststop "
-like "with the state on their input" "$(cat "$BOX_TMP/hooks")" '"id":"h1","status":"creating"'
+like "with the state on their input" "$(grep ' createRuntime$' "$BOX_TMP/hooks")" '"id":"h1","status":"creating"'
+like "to the oldest kind it is created" "$(grep ' prestart$' "$BOX_TMP/hooks")" '"id":"h1","status":"created"'
 config 'hooks.createRuntime=[{"path": "/bin/false"}]' \
     "hooks.poststop=[{\"path\": \"/bin/sh\", \"args\": [\"sh\", \"-c\", \"echo after >$BOX_TMP/after\"]}]"
 not_ok "a hook that fails ends the creation" o create -b "$bundle" h2
@@ -175,7 +176,92 @@ ok "the log is JSON, one line an error" "$json" each-line msg "$BOX_TMP/log"
 config process-
 ok "without a process it can be created" o create -b "$bundle" p1
 not_ok "and not started" o start p1
-ok "and deleted" o delete -f p1
+like "is told" "$ERR" 'without a process'
+ok "which ends it" eventually_state p1 stopped
+ok "and deleted" o delete p1
+
+# ---- capabilities that are not known, or not to be had
+config 'process.args=["grep", "CapBnd", "/proc/self/status"]' 'process.capabilities.bounding=["CAP_KILL", "CAP_OF_TOMORROW"]'
+is "a capability that nobody knows is passed over" "$(o run -b "$bundle" c1 | tr -d '\t')" "CapBnd:0000000000000020"
+like "and told in the log" "$(grep '"level":"warning"' "$BOX_TMP/log")" 'not known here, and not granted: CAP_OF_TOMORROW'
+"$json" edit "$bundle/config.json" 'ociVersion="1.0.2"'
+not_ok "to a document of 1.0 it is an error" o run -b "$bundle" c2
+like "that names it" "$ERR" 'process.capabilities: not known here: CAP_OF_TOMORROW|CAP_OF_TOMORROW.*1\.0\.2'
+config 'process.args=["grep", "CapBnd", "/proc/self/status"]' 'process.capabilities.bounding=["CAP_KILL", "CAP_SYS_TIME"]' \
+    'process.capabilities.permitted=["CAP_KILL", "CAP_SYS_TIME"]' 'process.capabilities.effective=["CAP_KILL"]' \
+    'process.capabilities.inheritable=[]' 'process.capabilities.ambient=[]'
+if command -v setpriv >/dev/null && setpriv --bounding-set -sys_time true 2>/dev/null; then
+    is "a capability that this program has not is left out" \
+        "$(setpriv --bounding-set -sys_time "$oci" --root "$root" --log "$BOX_TMP/log" run -b "$bundle" c3 | tr -d '\t')" "CapBnd:0000000000000020"
+    like "and told" "$(cat "$BOX_TMP/log")" 'cannot be granted here, and are not: CAP_SYS_TIME'
+else
+    skip "a capability that this program has not is left out" "no setpriv, or no right to it"
+fi
+
+# Makers that were killed before the first rename leave what a delete takes once it is old.
+sweep() {
+    mkdir -p "$root/new:0123456789abcdef"
+    touch -d '2020-01-01 00:00' "$root"/new:*
+    o delete -f nothing
+}
+
+# ---- a root without a mount namespace
+without='[{"type": "pid"}, {"type": "ipc"}, {"type": "uts"}, {"type": "network"}, {"type": "cgroup"}]'
+mounts() { grep -c " $bundle" /proc/self/mountinfo; }
+config "linux.namespaces=$without" root.readonly=false
+ok "a root without a mount namespace" o create -b "$bundle" m1
+ok "starts" o start m1
+is "in the mount namespace of its maker" "$(readlink /proc/"$(member m1 pid)"/ns/mnt)" "$(readlink /proc/self/ns/mnt)"
+ok "with the root of the bundle" sh -c 'test "$1" -ef "$2"' - "/proc/$(member m1 pid)/root/tmp/." "$bundle/rootfs/tmp"
+is "which exec is in too" "$(o exec m1 sh -c 'ls -a / | wc -l')" "$(ls -a "$bundle/rootfs" | wc -l)"
+not_ok "and sees nothing of the host's" o exec m1 ls "$bundle"
+like "its mounts are there to be seen" "$(mounts)" '^[1-9]'
+ok "delete -f" o delete -f m1
+is "takes them all away" "$(mounts)" 0
+config "linux.namespaces=$(echo "$without" | sed "s|^\[|[{\"type\": \"mount\", \"path\": \"/proc/$$/ns/mnt\"}, |")"
+is "so does the end of one that names the host's by path" "$(o run -b "$bundle" m2 >/dev/null 2>&1 & p=$!; eventually_state m2 running; o delete -f m2; wait $p; mounts)" 0
+config "linux.namespaces=$without" 'hooks.createRuntime=[{"path": "/bin/false"}]'
+not_ok "a creation that fails after the mounts" o create -b "$bundle" m3
+is "leaves none" "$(mounts)" 0
+mkdir -p "$bundle/rootfs/mnt" && mount -t tmpfs mine "$bundle/rootfs/mnt"
+config "linux.namespaces=$without"
+for i in 1 2 3 4 5; do
+    "$oci" --root "$root" create -b "$bundle" "n$i" >/dev/null 2>&1 &
+    sleep "0.0$((i * 2))"
+    kill -9 $! 2>/dev/null
+    wait $! 2>/dev/null
+    o delete -f "n$i" 2>/dev/null
+done
+is "killed ones leave none, and what was mounted before stays" "$(grep " $bundle" /proc/self/mountinfo | cut -d' ' -f5)" "$bundle/rootfs/mnt"
+umount "$bundle/rootfs/mnt"
+sweep
+config "linux.namespaces=$without" 'linux.rootfsPropagation="rshared"'
+not_ok "a propagation for it" o create -b "$bundle" m4
+like "is refused by name" "$ERR" 'linux.rootfsPropagation'
+config "linux.namespaces=$(echo "$without" | sed 's|^\[|[{"type": "user"}, |')" 'linux.uidMappings=[{"containerID": 0, "hostID": 0, "size": 1}]' \
+    'linux.gidMappings=[{"containerID": 0, "hostID": 0, "size": 1}]'
+not_ok "as is a user namespace" o create -b "$bundle" m5
+is "nothing is left" "$(ls -A "$root")" ""
+
+# ---- network devices
+config 'linux.netDevices={"bxo0": {"name": "in0"}}'
+device() { unshare -n sh -c '{ ip link add bxo0 type veth peer name bxo1 || busybox ip link add bxo0 type dummy; } 2>/dev/null || exit 77
+    "$@" >/dev/null 2>&1; cat /proc/net/dev' - "$oci" --root "$root" "$@"; }
+if device state x >/dev/null 2>&1; then
+    like "a device is back after a creation that fails late" "$(device create -b "$bundle" --pid-file /no/such/place d1)" 'bxo0:'
+    ok "and goes with one that does not" sh -c '! echo "$1" | grep -q bxo0:' - "$(device create -b "$bundle" d2)"
+    o delete -f d2
+else
+    skip "a device is back after a creation that fails late" "no devices can be made here"
+fi
+is "nothing is left" "$(ls -A "$root")" ""
+
+# ---- what is not there
+not_ok "checkpoint" o checkpoint x
+like "says that it is not there" "$ERR" 'checkpoint is not supported'
+not_ok "which its help says as well, as Podman asks" o checkpoint --help
+ok "other commands have help" o create --help
+is "features agrees" "$("$oci" features | grep -c '"org.opencontainers.runc.checkpoint.enabled":"false"')" 1
 
 # ---- kills
 config
@@ -187,9 +273,12 @@ for i in 1 2 3 4 5 6; do
     o delete -f "k$i" 2>/dev/null
 done
 is "a killed create leaves nothing that delete does not take" "$(o list -q)" ""
-mkdir -p "$root/new:0123456789abcdef"
-touch -d '2020-01-01 00:00' "$root"/new:*
-o delete -f nothing
+is "nor a cgroup" "$(find /sys/fs/cgroup -maxdepth 3 -path '*/box-oci/k[1-6]')" ""
+mkdir "$root/half" && touch "$root/half/config.json"
+not_ok "half a container" o state half
+ok "goes when it is deleted by force" o delete -f half
+not_ok "and is gone" test -e "$root/half"
+sweep
 is "nor what its maker never finished, once that is old" "$(ls -A "$root")" ""
 rm -f "$bundle/config.json"
 ok "spec --rootless writes a document" sh -c 'cd "$1" && "$2" spec --rootless' - "$bundle" "$oci"
