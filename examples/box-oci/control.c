@@ -18,7 +18,7 @@ int signal_number(const char *name)
     long n = strtol(name, &end, 10);
 
     if (*name && !*end)
-        return n > 0 && n < NSIG ? (int)n : -1;
+        return n >= 0 && n < NSIG ? (int)n : -1; /* 0 asks whether it lives */
     if (strncasecmp(name, "SIG", 3) == 0)
         name += 3;
     for (int i = 1; i < NSIG; i++)

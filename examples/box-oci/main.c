@@ -3,8 +3,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 struct globals globals = {.log_fd = -1};
 
@@ -77,8 +80,26 @@ static int open_log(void)
     return globals.log_fd < 0 ? fail_text("open %s: %s", globals.log, strerror(errno)) : 0;
 }
 
+/* An engine may start this with standard streams closed. What is opened next would take their numbers, and be handed to
+ * the container as its streams: a directory of the host's, say. */
+static bool fill_standard_streams(void)
+{
+    for (int fd = 0; fd < 3; fd++) {
+        if (fcntl(fd, F_GETFD) >= 0)
+            continue;
+        int got = open("/dev/null", O_RDWR); /* the lowest number that is free, which is this one; meant to be inherited */
+        if (got < 0)
+            got = memfd_create("null", 0); /* as empty, where there is no /dev */
+        if (got != fd)
+            return false;
+    }
+    return true;
+}
+
 int main(int argc, char **argv)
 {
+    if (!fill_standard_streams())
+        return 1;
     bool help = false, version = false;
     const struct flag flags[] = {
         {"root", 0, FLAG_TEXT, &globals.root},

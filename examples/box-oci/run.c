@@ -255,10 +255,13 @@ int verb_exec(int argc, char **argv)
     if (r >= 0 && !x.process)
         r = change(spec, &x, argv + first + 1, &err);
     o.warn = warn;
+    o.ignore_paused = x.ignore_paused;
     o.console_socket = x.console;
     o.pid_file = x.pid_file;
     o.preserve_fds = x.preserve;
     o.cgroups = (char *const *)(void *)x.cgroups.items;
+    if (r >= 0 && x.detach && !x.console && box_spec_get_terminal(spec)) /* its terminal would be gone as soon as it is there */
+        r = (fail_text("cannot allocate a terminal: box-oci does not stay, and there is no console socket"), BOX_EINVAL);
     if (r >= 0)
         r = box_oci_exec(containers(), id, spec, &o, &process, &err);
     box_spec_free(spec);

@@ -66,6 +66,7 @@ typedef struct box_oci_options {
     char *const *cgroups;       /* exec: where below the container's cgroup the process shall be; NULL: in that itself. A
                                    vector that ends in NULL of "path", or of "controller,controller:path" for the
                                    hierarchies that have these; others stay. The groups must be there: BOX_ENOTFOUND */
+    bool ignore_paused;         /* exec: in a container that is paused too; the start then lasts until it is resumed */
     void (*warn)(void *data, const char *text); /* what the document asks for and is passed over, as the specification has
                                                    it: capabilities that are not known, or not to be had. NULL: nobody is
                                                    told. From the calling thread, before anything is made */
@@ -73,7 +74,7 @@ typedef struct box_oci_options {
 } box_oci_options;
 #define BOX_OCI_OPTIONS_INIT                                                              \
     {                                                                                     \
-        1, NULL, NULL, NULL, NULL, 0, 0, false, false, NULL, NULL, NULL, NULL             \
+        1, NULL, NULL, NULL, NULL, 0, 0, false, false, NULL, NULL, false, NULL, NULL      \
     }
 
 /* An id is [A-Za-z0-9_+-.]+, at most 255 bytes, and not "." or "..": BOX_EINVAL.
@@ -129,7 +130,7 @@ BOX_API int box_oci_update_rdt(box_oci *oci, const char *id, const char *l3_cach
 BOX_API int box_oci_rdt_stats(box_oci *oci, const char *id, char **json, box_error **err);
 /* OCI's "resources" object as limits; the caller frees *limits with box_limits_free(). */
 BOX_API int box_oci_parse_resources(const char *text, size_t length, box_limits **limits, box_error **err);
-/* Its processes as this program sees them; the caller frees *pids. */
+/* Its processes as this program sees them, none when it has stopped; the caller frees *pids. */
 BOX_API int box_oci_pids(box_oci *oci, const char *id, pid_t **pids, size_t *n, box_error **err);
 /* Its cgroup, for statistics, OOM events and the like; the caller frees it with box_cgroup_free(). */
 BOX_API int box_oci_cgroup(box_oci *oci, const char *id, box_cgroup **cgroup, box_error **err);

@@ -15,7 +15,7 @@
 
 int oci_check_id(const char *id, box_error **err)
 {
-    if (!id || !*id || strlen(id) > OCI_ID_MAX || strspn(id, ID_CHARACTERS) != strlen(id) || id[0] == '.')
+    if (!id || !*id || strlen(id) > OCI_ID_MAX || strspn(id, ID_CHARACTERS) != strlen(id) || strcmp(id, ".") == 0 || strcmp(id, "..") == 0)
         return box_fail_with(err, &(struct box_fail_info){.code = BOX_EINVAL, .subject = id ? id : ""},
                              "invalid container ID format: %.300s", id ? id : "");
     return 0;

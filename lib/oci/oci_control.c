@@ -71,20 +71,20 @@ int box_oci_update(box_oci *oci, const char *id, const box_limits *limits, box_e
 int box_oci_pids(box_oci *oci, const char *id, pid_t **pids, size_t *n, box_error **err)
 {
     _oci_container_ struct oci_container c = OCI_CONTAINER_INIT;
-    enum oci_status status;
 
     if (!pids || !n)
         return box_fail(err, BOX_EINVAL, "box_oci_pids: pids and n must not be NULL");
-    int r = open_alive(oci, id, &c, &status, err);
+    int r = oci_open(oci, id, &c, err);
     if (r < 0)
         return r;
-    if (oci_cgroup(&c, NULL))
+    if (oci_cgroup(&c, NULL)) /* of one that has stopped too: without a pid namespace others may live on */
         return box_cgroup_pids(c.cgroup, pids, n, err);
     *pids = malloc(sizeof(pid_t));
     if (!*pids)
         return box_fail_nomem(err);
+    enum oci_status status = oci_status(&c);
     (*pids)[0] = c.pid;
-    *n = 1;
+    *n = status != OCI_STOPPED && status != OCI_CREATING;
     return 0;
 }
 

@@ -144,7 +144,7 @@ int box_oci_exec(box_oci *oci, const char *id, const box_spec *process, const bo
     int r = oci_open(oci, id, &c, err);
     if (r < 0 || (r = oci_require_alive(&c, &status, err)) < 0 || (r = oci_load_spec(&c, err)) < 0)
         return r;
-    if (status == OCI_PAUSED)
+    if (status == OCI_PAUSED && !options->ignore_paused)
         return box_fail_with(err, &(struct box_fail_info){.code = BOX_ESTATE, .subject = id, .remedy = "resume it first"},
                              "cannot exec in a paused container: %s", id);
     if ((r = choose_cgroup(&c, options->cgroups, &cgroup, err)) < 0 || (r = box_spec_clone(process, &own, err)) < 0)

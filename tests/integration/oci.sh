@@ -84,8 +84,16 @@ like "is told as engines know it" "$ERR" 'executable file not found in \$PATH'
 ok "pause" o pause one
 is "is paused" "$(state one)" paused
 status_is "exec in a paused one" 255 o exec one true
+o exec --ignore-paused one sh -c 'echo woken >/tmp/woken' &
+sleep 0.2
+is "exec that ignores it waits" "$(cat "$bundle/rootfs/tmp/woken" 2>/dev/null)" ""
 ok "resume" o resume one
 is "runs again" "$(state one)" running
+wait $!
+is "and so does what waited" "$(cat "$bundle/rootfs/tmp/woken")" woken
+status_is "exec with a terminal that nobody takes" 255 o exec -d -t one true
+like "is refused" "$ERR" 'no console socket'
+ok "signal 0 asks whether it lives" o kill one 0
 ok "update" o update --pids-limit 50 --memory 64m one
 like "events --stats" "$(o events --stats one)" '"type":"stats","id":"one".*"limit":67108864.*"pids":\{"current":[0-9]+,"limit":50'
 printf '{"pids": {"limit": 40}}' >"$BOX_TMP/r.json"
@@ -93,6 +101,7 @@ ok "update by a document" o update -r "$BOX_TMP/r.json" one
 like "counts" "$(o events --stats one)" '"limit":40\}'
 ok "kill" o kill one KILL
 ok "is stopped" eventually_state one stopped
+is "ps of a stopped one shows none" "$(o ps -f json one)" "[]"
 not_ok "kill of a stopped one" o kill one KILL
 ok "delete" o delete one
 not_ok "state of a deleted one" o state one
@@ -111,6 +120,13 @@ args '["sh", "-c", "test -e /proc/self/fd/4 && cat <&3"]'
 is "descriptors are handed over" "$(echo three | sh -c '"$@" 3<&0 4</dev/null </dev/null' - "$oci" --root "$root" run -b "$bundle" --preserve-fds 2 r3)" three
 args '["sh", "-c", "echo $LISTEN_FDS $LISTEN_PID"]'
 is "and sockets to listen on" "$(LISTEN_FDS=1 sh -c '"$@" 3</dev/null' - "$oci" --root "$root" run -b "$bundle" r4)" "1 1"
+
+args '["sleep", "1000"]'
+sh -c '"$@" <&- >&- 2>&-' - "$oci" --root "$root" create -b "$bundle" r5
+ok "with its streams closed" o start r5
+is "the container has empty ones" "$(o exec r5 sh -c 'ls -l /proc/1/fd | sed -n "s/.* -> //p" | sort -u')" /dev/null
+ok "and no other" test "$(o exec r5 sh -c 'ls /proc/1/fd | wc -l')" -eq 3
+o delete -f r5
 
 # ---- hooks
 hook() { echo "[{\"path\": \"/bin/sh\", \"args\": [\"sh\", \"-c\", \"cat >>$BOX_TMP/hooks; echo ' $1' >>$BOX_TMP/hooks\"]}]"; }
@@ -152,8 +168,10 @@ is "exec is in it, with the killer's score" "$(o exec mapped sh -c 'cat /proc/se
 o delete -f mapped
 
 # ---- bad input
-not_ok "an id with a slash" o create -b "$bundle" a/b
-like "is refused" "$ERR" 'invalid container ID'
+for id in a/b . .. '' a:b a@b 'a b' "$(printf %0256d 1)"; do
+    not_ok "an id that is none ($(echo "$id" | cut -c1-5))" o create -b "$bundle" "$id"
+    like "is refused" "$ERR" 'invalid container ID'
+done
 not_ok "a bundle without a document" o create -b "$BOX_TMP" bad
 like "is named" "$ERR" 'config.json'
 echo '{' >"$bundle/config.json"
@@ -226,11 +244,11 @@ is "leaves none" "$(mounts)" 0
 mkdir -p "$bundle/rootfs/mnt" && mount -t tmpfs mine "$bundle/rootfs/mnt"
 config "linux.namespaces=$without"
 for i in 1 2 3 4 5; do
-    "$oci" --root "$root" create -b "$bundle" "n$i" >/dev/null 2>&1 &
+    "$oci" --root "$root" create -b "$bundle" "n$$-$i" >/dev/null 2>&1 &
     sleep "0.0$((i * 2))"
     kill -9 $! 2>/dev/null
     wait $! 2>/dev/null
-    o delete -f "n$i" 2>/dev/null
+    o delete -f "n$$-$i" 2>/dev/null
 done
 is "killed ones leave none, and what was mounted before stays" "$(grep " $bundle" /proc/self/mountinfo | cut -d' ' -f5)" "$bundle/rootfs/mnt"
 umount "$bundle/rootfs/mnt"
@@ -266,14 +284,14 @@ is "features agrees" "$("$oci" features | grep -c '"org.opencontainers.runc.chec
 # ---- kills
 config
 for i in 1 2 3 4 5 6; do
-    "$oci" --root "$root" create -b "$bundle" "k$i" >/dev/null 2>&1 &
+    "$oci" --root "$root" create -b "$bundle" "k$$-$i" >/dev/null 2>&1 &
     sleep "0.00$((i * 2))"
     kill -9 $! 2>/dev/null
     wait $! 2>/dev/null
-    o delete -f "k$i" 2>/dev/null
+    o delete -f "k$$-$i" 2>/dev/null
 done
 is "a killed create leaves nothing that delete does not take" "$(o list -q)" ""
-is "nor a cgroup" "$(find /sys/fs/cgroup -maxdepth 3 -path '*/box-oci/k[1-6]')" ""
+is "nor a cgroup" "$(find /sys/fs/cgroup -maxdepth 3 -path "*/box-oci/k$$-*")" ""
 mkdir "$root/half" && touch "$root/half/config.json"
 not_ok "half a container" o state half
 ok "goes when it is deleted by force" o delete -f half
