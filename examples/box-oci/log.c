@@ -93,12 +93,14 @@ void debug_text(const char *fmt, ...)
     va_end(args);
 }
 
-/* Engines tell a missing program from one that may not be run by these words of runc's. */
+/* Engines tell a missing program from one that may not be run by these words of runc's. A hook's is not the container's. */
 int fail(box_error *err)
 {
-    if (box_error_code(err) == BOX_ENOPROGRAM)
+    bool hook = strncmp(box_error_message(err), "hooks.", 6) == 0;
+
+    if (box_error_code(err) == BOX_ENOPROGRAM && !hook)
         fail_text("exec: %s: executable file not found in $PATH: %s", box_error_subject(err), box_error_message(err));
-    else if (box_error_code(err) == BOX_ENOEXEC)
+    else if (box_error_code(err) == BOX_ENOEXEC && !hook)
         fail_text("exec: %s: permission denied: %s", box_error_subject(err), box_error_message(err));
     else
         fail_text("%s", box_error_message(err));

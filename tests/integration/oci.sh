@@ -142,6 +142,9 @@ config 'hooks.createRuntime=[{"path": "/bin/false"}]' \
 not_ok "a hook that fails ends the creation" o create -b "$bundle" h2
 like "and is named" "$ERR" 'hooks.createRuntime\[0\]'
 is "hooks for the end run" "$(cat "$BOX_TMP/after")" after
+config 'hooks.createRuntime=[{"path": "/no/such/hook"}]'
+not_ok "one that is not there as well" o create -b "$bundle" h4
+like "and is not taken for the container's program" "$ERR" '^hooks.createRuntime\[0\]'
 config 'hooks.createRuntime=[{"path": "/bin/sleep", "args": ["sleep", "100"], "timeout": 1}]'
 not_ok "so does one that hangs" o create -b "$bundle" h3
 is "and nothing is left" "$(ls -A "$root")" ""
@@ -259,19 +262,6 @@ like "is refused by name" "$ERR" 'linux.rootfsPropagation'
 config "linux.namespaces=$(echo "$without" | sed 's|^\[|[{"type": "user"}, |')" 'linux.uidMappings=[{"containerID": 0, "hostID": 0, "size": 1}]' \
     'linux.gidMappings=[{"containerID": 0, "hostID": 0, "size": 1}]'
 not_ok "as is a user namespace" o create -b "$bundle" m5
-is "nothing is left" "$(ls -A "$root")" ""
-
-# ---- network devices
-config 'linux.netDevices={"bxo0": {"name": "in0"}}'
-device() { unshare -n sh -c '{ ip link add bxo0 type veth peer name bxo1 || busybox ip link add bxo0 type dummy; } 2>/dev/null || exit 77
-    "$@" >/dev/null 2>&1; cat /proc/net/dev' - "$oci" --root "$root" "$@"; }
-if device state x >/dev/null 2>&1; then
-    like "a device is back after a creation that fails late" "$(device create -b "$bundle" --pid-file /no/such/place d1)" 'bxo0:'
-    ok "and goes with one that does not" sh -c '! echo "$1" | grep -q bxo0:' - "$(device create -b "$bundle" d2)"
-    o delete -f d2
-else
-    skip "a device is back after a creation that fails late" "no devices can be made here"
-fi
 is "nothing is left" "$(ls -A "$root")" ""
 
 # ---- what is not there
