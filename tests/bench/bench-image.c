@@ -77,22 +77,35 @@ static const char *image_name(void)
     return image_settings.registry ? image_settings.registry : "bench.test/image:1";
 }
 
-static int pull(const char *room, const char *run)
+static int pull_as(const char *room, bool late)
 {
+    box_transfer_options options = BOX_TRANSFER_OPTIONS_INIT;
     struct libbox l;
     struct fake_remote fake;
     box_error *err = NULL;
     int r = open_libbox(&l, room, &err);
 
-    (void)run;
+    options.late = late;
     if (r == 0 && image_settings.registry) {
-        r = box_image_pull(l.store, l.registry, image_settings.registry, NULL, NULL, &err);
+        r = box_image_pull(l.store, l.registry, image_settings.registry, &options, NULL, &err);
     } else if (r == 0) {
         fake_remote_init(&fake, image_settings.image, image_settings.manifest);
         fake.piece = 128u << 10;
-        r = box_image_pull_from(l.store, &fake.base, image_name(), "1", NULL, NULL, &err);
+        r = box_image_pull_from(l.store, &fake.base, image_name(), "1", &options, NULL, &err);
     }
     return finish(&l, r, err);
+}
+
+static int pull(const char *room, const char *run)
+{
+    (void)run;
+    return pull_as(room, false);
+}
+
+static int pull_late(const char *room, const char *run)
+{
+    (void)run;
+    return pull_as(room, true);
 }
 
 static int load(const char *room, const char *run)
@@ -248,6 +261,7 @@ static void report_pull(const char *what, double libbox, double peer, const char
 static void measure_pull(void)
 {
     static struct image_task bare = {&in_others, .makes = true, .work = floor_pull},
+                             late = {&in_others, .makes = true, .work = pull_late},
                              synced = {&in_others, .makes = true, .work = floor_pull_synced}, tar = {&in_others, .makes = true},
                              umoci = {&in_others, .makes = true,
                                       .command = SKOPEO "--src-tls-verify=false docker://$REGISTRY oci:$ROOM/oci:x\n"
@@ -261,6 +275,7 @@ static void measure_pull(void)
     tar.command = command;
     bool real = image_settings.registry, box = real && image_settings.box;
     add(&g, "libbox", &pull_libbox);
+    add(&g, "late", &late);
     if (box)
         add(&g, "box pull", &pull_box);
     add(&g, "floor", &bare);
@@ -271,7 +286,7 @@ static void measure_pull(void)
     if (real)
         add_slow(&g, "skopeo and umoci", &umoci);
     add_slow(&g, "tar -xzf, in turn, no digests", &tar);
-    run(&g, 1 + box);
+    run(&g, 2 + box);
     report_pull("pull: least processor time", pull_libbox.cpu, pull_podman.cpu, "s");
     report_pull("pull: most memory", (double)pull_libbox.peak / 1000, (double)pull_podman.peak / 1000, "MB");
     printf("pull: most memory of libbox %.1f MB, of box %.1f MB; least processor time of the floor %.2f s, blobs kept %.2f s\n",
@@ -429,7 +444,7 @@ static unsigned all_rooms(void)
     unsigned n = 4 * runs; /* libbox, box, podman and the floor, whatever the rows */
 
     if (wants("pull"))
-        n += 2 * runs + 2 * count(SLOW);
+        n += 3 * runs + 2 * count(SLOW);
     if (wants("load"))
         n += 3 * runs + count(SLOW);
     if (wants("commit"))
