@@ -52,6 +52,7 @@ struct oci_container {
     char *systemd; /* "system" or "user", the manager that makes its cgroup; or NULL */
     box_systemd_unit *unit; /* made when needed: oci_systemd_unit() */
     bool cgroup_pending; /* cgroup_location is where it is to be: whether it is there, and all of it, only the maker knows */
+    bool cgroup_found; /* it was there before the container, and stays */
     char *rdt_group; /* of resctrl, or NULL */
     bool rdt_made, rdt_monitor;
     uint64_t root_mount; /* of a root that is entered by chroot(2): the mount that was made of it; 0: it is none */

@@ -22,6 +22,7 @@
 #include <libbox/cgroup.h>
 #include <libbox/pidfd.h>
 #include "base/strings.h"
+#include "kernel/cgroup.h"
 #include "kernel/cgroup_limits.h"
 #include "launch/hooks.h"
 #include "launch/plan.h"
@@ -82,8 +83,33 @@ static int choose_cgroup(struct oci_container *c, box_error **err)
     if (!path && geteuid() != 0)
         return 0;
     c->cgroup_location = path ? box_strf("%s%s", path[0] == '/' ? "" : "/", path) : box_strf("/box-oci/%s", c->id);
+    if (!c->cgroup_location)
+        return box_fail_nomem(err);
     c->cgroup_pending = true;
-    return c->cgroup_location ? 0 : box_fail_nomem(err);
+    _cleanup_(box_cgroup) box_cgroup *there = path ? box_cgroup_open(NULL, c->cgroup_location, NULL) : NULL;
+    c->cgroup_found = there != NULL;
+    return 0;
+}
+
+/* A cgroup that was made for the container beforehand, by an engine or by hand: taken as it is, with the document's limits,
+ * unless somebody is in it, or it is frozen, which the container would be as well. */
+static box_cgroup *find_cgroup(const char *where, const box_limits *limits, unsigned flags, box_error **err)
+{
+    _cleanup_(box_cgroup) box_cgroup *cgroup = box_cgroup_open(NULL, where, err);
+    _free_ pid_t *pids = NULL;
+    size_t n = 0;
+
+    if (!cgroup || box_cgroup_pids(cgroup, &pids, &n, err) < 0)
+        return NULL;
+    if (n > 0 || box_cgroup_frozen(cgroup, NULL) == 1) {
+        box_fail_with(err, &(struct box_fail_info){.code = BOX_EEXISTS, .subject = where, .remedy = "choose another path"},
+                      n > 0 ? "the cgroup is there already, and not empty" : "the cgroup is there already, and frozen");
+        return NULL;
+    }
+    if (cgroup_extend(cgroup, ~box_cgroup_has(cgroup), err) < 0 ||
+        (limits && box_cgroup_apply(cgroup, limits, flags, err) < 0))
+        return NULL;
+    return box_take(cgroup);
 }
 
 static int make_cgroup(struct oci_container *c, box_error **err)
@@ -97,7 +123,14 @@ static int make_cgroup(struct oci_container *c, box_error **err)
     c->cgroup_pending = false;
     if (c->oci->flags & BOX_OCI_SYSTEMD_CGROUP)
         return oci_systemd_make(c, err);
-    c->cgroup = box_cgroup_create(NULL, where, 0, spec->limits, BOX_CGROUP_EVERY_HIERARCHY | (root || needed ? 0 : BOX_CGROUP_LENIENT), &own);
+    unsigned flags = BOX_CGROUP_EVERY_HIERARCHY | (root || needed ? 0 : BOX_CGROUP_LENIENT);
+    c->cgroup = box_cgroup_create(NULL, where, 0, spec->limits, flags, &own);
+    c->cgroup_found = false;
+    if (!c->cgroup && spec->cgroups_path && box_error_code(own) == BOX_EEXISTS) {
+        box_error_free(box_take(own));
+        c->cgroup = find_cgroup(where, spec->limits, flags, &own);
+        c->cgroup_found = c->cgroup != NULL;
+    }
     if (!c->cgroup) {
         if (!root && !needed && !spec->cgroups_path)
             return 0;

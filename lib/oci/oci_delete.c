@@ -14,6 +14,7 @@
 #include <libbox/cgroup.h>
 #include <libbox/pidfd.h>
 #include "launch/hooks.h"
+#include "launch/plan.h"
 
 #define LOCK_WAIT_MS 10000
 #define DEATH_WAIT_MS 10000
@@ -68,6 +69,20 @@ static int remove_directory(const box_oci *oci, const char *id, box_error **err)
     return box_remove_tree(oci->dir, temporary, err);
 }
 
+/* Others may have come into a cgroup that was there before, or have groups below it: with a pid namespace, nobody of the
+ * container's is left in it by now. */
+static int remove_cgroup(struct oci_container *c, box_error **err)
+{
+    box_cgroup *cgroup = oci_cgroup(c, NULL);
+
+    if (cgroup && (!c->cgroup_found || (oci_load_spec(c, NULL) >= 0 && !plan_new_namespace(c->spec, SPEC_NS_PID))))
+        box_cgroup_kill(cgroup, SIGKILL, NULL);
+    if (cgroup && c->systemd) /* or systemd would first ask what is left to end, and wait */
+        box_cgroup_wait_empty(cgroup, 2000, NULL);
+    int r = oci_systemd_stop(c, err);
+    return r < 0 || !cgroup || c->cgroup_found ? r : box_cgroup_destroy(cgroup, 2000, err);
+}
+
 int oci_destroy(struct oci_container *c, box_error **err)
 {
     if (c->pidfd >= 0) {
@@ -79,21 +94,13 @@ int oci_destroy(struct oci_container *c, box_error **err)
             return box_fail_with(err, &(struct box_fail_info){.code = BOX_ETIMEOUT, .subject = c->id},
                                  "container %s: its process does not die", c->id);
     }
-    box_cgroup *cgroup = oci_cgroup(c, NULL);
-    if (cgroup) {
-        box_cgroup_kill(cgroup, SIGKILL, NULL);
-        if (c->systemd) /* or systemd would first ask what is left to end, and wait */
-            box_cgroup_wait_empty(cgroup, 2000, NULL);
-    }
-    if (c->cgroup_pending) { /* as much as its maker made before it was killed; with processes in it, it is not that */
+    if (c->cgroup_pending && !c->cgroup_found) { /* as much as its maker made before it was killed; with processes in it, it is not that */
         box_cgroup *part = box_cgroup_open(NULL, c->cgroup_location, NULL);
         if (part)
             box_cgroup_destroy(part, 0, NULL);
         box_cgroup_free(part);
     }
-    int r = oci_systemd_stop(c, err);
-    if (r >= 0 && cgroup)
-        r = box_cgroup_destroy(cgroup, 2000, err);
+    int r = remove_cgroup(c, err);
     if (r >= 0)
         oci_root_remove(c);
     if (r >= 0)

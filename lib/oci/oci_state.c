@@ -60,6 +60,7 @@ int oci_save_state(const struct oci_container *c, int dir, box_error **err)
         (c->cgroup_pending && (r = box_json_put_bool(doc, "cgroupPending", true, err)) < 0) ||
         (c->root_mount && (r = box_json_put_u64(doc, "rootMount", c->root_mount, err)) < 0) ||
         (c->systemd && (r = box_json_put_string(doc, "systemd", c->systemd, err)) < 0) ||
+        (c->cgroup_found && (r = box_json_put_bool(doc, "cgroupFound", true, err)) < 0) ||
         (c->rdt_group && ((r = box_json_put_string(doc, "rdtGroup", c->rdt_group, err)) < 0 ||
                           (r = box_json_put_bool(doc, "rdtMade", c->rdt_made, err)) < 0 ||
                           (r = box_json_put_bool(doc, "rdtMonitor", c->rdt_monitor, err)) < 0)))
@@ -96,6 +97,7 @@ static int read_state(struct oci_container *c, json_object *doc, box_error **err
         (r = box_json_get_bool(&at, "cgroupPending", BOX_JSON_OPTIONAL, &c->cgroup_pending, err)) < 0 ||
         (r = box_json_get_u64(&at, "rootMount", BOX_JSON_OPTIONAL, 0, INT64_MAX, &c->root_mount, err)) < 0 ||
         (r = take_text(&at, "systemd", &c->systemd, err)) < 0 ||
+        (r = box_json_get_bool(&at, "cgroupFound", BOX_JSON_OPTIONAL, &c->cgroup_found, err)) < 0 ||
         (r = take_text(&at, "rdtGroup", &c->rdt_group, err)) < 0 ||
         (r = box_json_get_bool(&at, "rdtMade", BOX_JSON_OPTIONAL, &c->rdt_made, err)) < 0 ||
         (r = box_json_get_bool(&at, "rdtMonitor", BOX_JSON_OPTIONAL, &c->rdt_monitor, err)) < 0)

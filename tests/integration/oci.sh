@@ -128,6 +128,34 @@ is "the container has empty ones" "$(o exec r5 sh -c 'ls -l /proc/1/fd | sed -n 
 ok "and no other" test "$(o exec r5 sh -c 'ls /proc/1/fd | wc -l')" -eq 3
 o delete -f r5
 
+# ---- a cgroup that is there already, as "buildah --cgroup-parent" gives it
+group=libbox-test-oci-$$
+hierarchies=$(awk '/ - cgroup2? / { print $5 }' /proc/self/mountinfo | sort -u)
+# shellcheck disable=SC2086
+set -- $(for where in $hierarchies; do echo "$where/$group"; done)
+mkdir "$@"
+for where in $hierarchies; do # of v1's, an empty CPU set takes nobody
+    [ ! -f "$where/$group/cpuset.mems" ] || [ "$where" = /sys/fs/cgroup ] || for file in cpuset.cpus cpuset.mems; do cat "$where/$file" >"$where/$group/$file"; done
+done
+config "linux.cgroupsPath=\"/$group\"" 'process.args=["sh", "-c", "exit 5"]'
+status_is "a cgroup that is there and empty is taken" 5 o run -b "$bundle" g1
+status_is "and stays for the next" 5 o run -b "$bundle" g2
+ok "in every hierarchy" ls -d "$@"
+config "linux.cgroupsPath=\"/$group\""
+ok "while a container is in it" o run -d -b "$bundle" g3
+like "it is there" "$(cat "/proc/$(member g3 pid)/cgroup")" "/$group\$"
+not_ok "another is refused" o create -b "$bundle" g4
+like "is told" "$ERR" 'there already, and not empty'
+for below in "$@"; do [ ! -f "$below/cgroup.freeze" ] || break; done # where the runtime kills: v2, if there is one
+mkdir "$below/below"
+sleep 100 & beside=$!
+echo "$beside" >"$below/below/cgroup.procs"
+ok "what came into it below" o delete -f g3
+ok "outlives the container" kill -0 "$beside"
+kill "$beside"
+wait "$beside" 2>/dev/null
+rmdir "$below/below" "$@"
+
 # ---- hooks
 hook() { echo "[{\"path\": \"/bin/sh\", \"args\": [\"sh\", \"-c\", \"cat >>$BOX_TMP/hooks; echo ' $1' >>$BOX_TMP/hooks\"]}]"; }
 config 'process.args=["true"]' "hooks.prestart=$(hook prestart)" "hooks.createRuntime=$(hook createRuntime)" \
