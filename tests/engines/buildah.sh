@@ -13,7 +13,7 @@ clear_buildah() {
 }
 trap clear_buildah EXIT
 
-is "from" "$(b from --cgroup-parent "/$engine_group" --name work --pull-never bb:1)" work
+is "from" "$(b from --cgroup-parent "/$engine_group-build" --name work --pull-never bb:1)" work
 is "run" "$(run_in work -- echo hello)" hello
 status_is "ends as its program did" 3 run_in work -- sh -c 'exit 3'
 not_ok "a program that is not there" run_in work -- /no/such
@@ -27,7 +27,7 @@ is "a volume" "$(run_in -v "$BOX_TMP/volume:/v:ro" work -- sh -c 'cat /v/file; t
 is "a tmpfs" "$(run_in --mount type=tmpfs,destination=/t work -- grep -c ' /t tmpfs' /proc/mounts)" 1
 is "a host name" "$(run_in --hostname here work -- hostname)" here
 is "no capabilities" "$(run_in --user app work -- sed -n 's/^CapEff:.//p' /proc/self/status)" 0000000000000000
-is "one more" "$(run_in --cap-add sys_nice work -- sh -c 'echo $((0x$(sed -n "s/^CapBnd:.//p" /proc/self/status) >> 23 & 1))')" 1
+is "one more" "$(run_in --cap-add CAP_SYS_NICE work -- sh -c 'echo $((0x$(sed -n "s/^CapBnd:.//p" /proc/self/status) >> 23 & 1))')" 1
 if command -v script >/dev/null; then
     like "a terminal" "$(script -qec "buildah run --runtime '$oci' --isolation oci --network none -t work -- sh -c 'tty; test -t 0 && echo terminal'" /dev/null | tr '\r\n' '  ')" \
         '/dev/pts/[0-9].*terminal'
@@ -56,13 +56,13 @@ RUN adduser -D someone 2>/dev/null; chown 7:8 /file
 USER 7
 RUN id -u >/tmp/uid
 DOCKERFILE
-ok "bud" b bud -q --runtime "$oci" --isolation oci --network none --cgroup-parent "/$engine_group" --layers --pull-never \
+ok "bud" b bud -q --runtime "$oci" --isolation oci --network none --cgroup-parent "/$engine_group-build" --layers --pull-never \
     --secret "id=word,src=$BOX_TMP/word" -t built:1 "$BOX_TMP/context"
 is "made all of it" "$(run built:1 sh -c 'cat /file /made /from-cache /from-bind /from-secret /tmp/uid; stat -c %u:%g /file' | tr '\n' ' ')" \
     "copied made cached made hidden 7 7:8 "
 ids=''
 for i in 1 2 3 4 5 6; do
-    (b from --name "n$i" --cgroup-parent "/$engine_group" bb:1 && run_in "n$i" -- echo "$i") >"$BOX_TMP/out$i" 2>&1 &
+    (b from --name "n$i" bb:1 && run_in "n$i" -- echo "$i") >"$BOX_TMP/out$i" 2>&1 &
     ids="$ids $!"
 done
 # shellcheck disable=SC2086

@@ -111,7 +111,7 @@ engine_groups() { find /sys/fs/cgroup -mindepth 2 -path "*/$engine_group/*" -typ
 engine_clear() {
     podman pod rm -af -t 0 >/dev/null 2>&1
     podman rm -af -t 0 >/dev/null 2>&1
-    find /sys/fs/cgroup -depth -type d \( -path "*/$engine_group" -o -path "*/$engine_group/*" \) -exec rmdir {} + 2>/dev/null
+    find /sys/fs/cgroup -depth -type d \( -path "*/$engine_group" -o -path "*/$engine_group-build" -o -path "*/$engine_group/*" \) -exec rmdir {} + 2>/dev/null
 }
 
 engine_end() {

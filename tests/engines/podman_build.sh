@@ -7,7 +7,7 @@ engine_start podman
 engine_image
 mkdir "$BOX_TMP/context" "$BOX_TMP/context/dir" && cd "$BOX_TMP/context" || exit 1
 echo copied >dir/file
-build() { timeout 100 podman build -q --network none --cgroup-parent "/$engine_group" "$@"; }
+build() { timeout 100 podman build -q --network none --cgroup-parent "/$engine_group-build" "$@"; }
 
 cat >Dockerfile <<'DOCKERFILE'
 FROM bb:1
@@ -46,7 +46,7 @@ RUN --mount=type=secret,id=word cat /run/secrets/word >/from-secret
 DOCKERFILE
 echo hidden >"$BOX_TMP/word"
 ok "several stages, mounts of every kind" build -t stages:1 --secret "id=word,src=$BOX_TMP/word" -f Dockerfile.stages .
-is "each was there" "$(run stages:1 sh -c 'stat -c %u /kept; cat /kept /from-cache /from-bind /from-secret; ls /cache /fs /run/secrets 2>/dev/null' | tr '\n' ' ')" \
+is "each was there" "$(run stages:1 sh -c 'stat -c %u /kept; cat /kept /from-cache /from-bind /from-secret; cat /cache/file /run/secrets/word 2>/dev/null' | tr '\n' ' ')" \
     "1000 made cached made hidden "
 
 cat >Dockerfile.limits <<'DOCKERFILE'
