@@ -44,7 +44,7 @@ enum box_oci_flags {
 };
 
 /* Opens a directory of containers, and makes it (0700) where there is none. NULL: /run/box-oci, and
- * $XDG_RUNTIME_DIR/box-oci for an ordinary user. */
+ * $XDG_RUNTIME_DIR/box-oci for an ordinary user and for root of a user namespace other than the first. */
 BOX_API int box_oci_open(const char *root, unsigned flags, box_oci **oci, box_error **err);
 /* NULL is allowed. */
 BOX_API void box_oci_free(box_oci *oci);

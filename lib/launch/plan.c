@@ -17,6 +17,7 @@
 #include <libbox/cgroup.h>
 #include <libbox/idmap.h>
 #include "base/cleanup.h"
+#include "kernel/cgroup.h"
 #include "kernel/cgroup_limits.h"
 #include "launch/hooks.h"
 
@@ -92,7 +93,7 @@ static unsigned wanted_cgroup(const struct builder *b)
     unsigned limits = spec->limits ? box_limits_controllers(spec->limits) : 0;
 
     if (b->options->cgroup)
-        return BOX_CONTROLLERS_DEFAULT | limits;
+        return b->options->cgroup_everywhere ? ~0u : BOX_CONTROLLERS_DEFAULT | limits;
     if (!spec->limits && !spec->cgroups_path)
         return 0;
     if (limits && !spec->cgroups_path && plan_new_namespace(spec, SPEC_NS_PID) && !b->plan->forks)
@@ -372,6 +373,7 @@ static int build(struct builder *b, box_error **err)
     if (r < 0)
         return r;
     b->privileged = have_sys_admin();
+    b->in_user = cgroup_in_user_namespace();
     b->new_user = !b->options->join && plan_new_namespace(spec, SPEC_NS_USER);
     b->joined_mount = !b->options->join && plan_joined_namespace(spec, SPEC_NS_MOUNT) && spec->root.kind == SPEC_ROOT_DIRECTORY;
     b->chroot = !b->options->join && spec->chroot;

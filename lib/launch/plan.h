@@ -76,6 +76,7 @@ struct plan_options {
     bool no_program;      /* held for ever: there is none to look for */
     bool no_pivot;        /* the old root stays below the new one, for a root that cannot be pivoted (ramfs) */
     bool cgroup;          /* a cgroup will be given at the start */
+    bool cgroup_everywhere; /* which is in every hierarchy */
     bool rdt;             /* so will the resctrl group that the spec wants */
 };
 #define PLAN_OPTIONS_INIT {.root_fd = -1, .keep_upper = true}
@@ -95,6 +96,7 @@ struct builder {
     int failed; /* sticky: BOX_ENOMEM or BOX_ELIMIT; what is added then goes nowhere */
     bool privileged;  /* we have CAP_SYS_ADMIN here */
     bool new_user;    /* a new user namespace */
+    bool in_user;     /* we are in one already, and its root at most */
     bool prepare;     /* sources are opened before the user namespace is entered */
     bool new_mount;   /* mounts of the spec's are made, in a new mount namespace or */
     bool joined_mount; /* in one that is joined, whose root is changed, or */

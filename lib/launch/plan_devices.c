@@ -41,7 +41,7 @@ static void add_device(struct builder *b, const char *path, mode_t mode, dev_t d
 {
     char buffer[300];
     bool below_dev = strncmp(path, "/dev/", 5) == 0 && !strchr(path + 5, '/') && b->have_dev;
-    bool bind = b->new_user && !S_ISFIFO(mode); /* anybody may make a FIFO, and the host has none to bind */
+    bool bind = (b->new_user || b->in_user) && !S_ISFIFO(mode); /* anybody may make a FIFO, and the host has none to bind */
     uint32_t flags = bind ? DEVICE_BIND : below_dev ? 0 : DEVICE_PATH;
     uint32_t name = builder_string(b, flags ? path : path + 5);
 

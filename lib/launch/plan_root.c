@@ -8,9 +8,11 @@
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <linux/mount.h>
+#include <linux/nsfs.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/utsname.h>
@@ -382,13 +384,20 @@ static int add_bound_instead(struct builder *b, const struct spec_mount *m, cons
 }
 
 /* Without a cgroup namespace of its own the process still sees its own cgroups there, as runtimes show them, and not the
- * host's: what is mounted in a namespace keeps that namespace's view, so one is entered for the mount and left again. */
+ * host's: what is mounted in a namespace keeps that namespace's view, so one is entered for the mount and left again. Root of a user
+ * namespace cannot come back to a cgroup namespace that is owned further out, whose owner the kernel does not tell it. */
 static int add_own_cgroups(struct builder *b, const struct spec_mount *m, const struct box_mount_options *o, box_error **err)
 {
     int host = open("/proc/self/ns/cgroup", O_RDONLY | O_CLOEXEC);
 
     if (host < 0)
         return box_fail_sys(err, "open", "/proc/self/ns/cgroup", "mount %s", m->destination);
+    int owner = ioctl(host, NS_GET_USERNS);
+    if (owner < 0) {
+        close(host);
+        return add_bound_instead(b, m, o, "/sys/fs/cgroup", err);
+    }
+    close(owner);
     int slot = builder_hold(b, host);
     uint32_t name = builder_string(b, "cgroup");
     builder_add(b, NEW_OP(UNSHARE, .num = CLONE_NEWCGROUP, .str = name));

@@ -10,6 +10,7 @@
 
 #include <libbox/image.h>
 #include "base/strings.h"
+#include "kernel/cgroup.h"
 
 #define ID_CHARACTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_+-."
 
@@ -21,13 +22,20 @@ int oci_check_id(const char *id, box_error **err)
     return 0;
 }
 
+bool oci_privileged(void)
+{
+    return geteuid() == 0 && !cgroup_in_user_namespace();
+}
+
+/* An ordinary user's engine is root of a user namespace of its own, where /run is the machine's still. */
 static char *default_root(void)
 {
     const char *run = getenv("XDG_RUNTIME_DIR");
+    bool named = run && *run == '/';
 
-    if (geteuid() == 0)
+    if (geteuid() == 0 && (!named || oci_privileged()))
         return strdup("/run/box-oci");
-    return run && *run == '/' ? box_strf("%s/box-oci", run) : box_strf("/tmp/box-oci-%u", (unsigned)geteuid());
+    return named ? box_strf("%s/box-oci", run) : box_strf("/tmp/box-oci-%u", (unsigned)geteuid());
 }
 
 int box_oci_open(const char *root, unsigned flags, box_oci **out, box_error **err)

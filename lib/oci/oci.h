@@ -66,6 +66,8 @@ BOX_CLEANUP(box_systemd_unit, box_systemd_unit_free);
 
 /* ---- oci.c ---- */
 int oci_check_id(const char *id, box_error **err);
+/* Root, and not of a user namespace alone. */
+bool oci_privileged(void);
 
 /* ---- oci_state.c ---- */
 /* Opens a container and reads its state. BOX_ENOTFOUND. */

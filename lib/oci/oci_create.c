@@ -80,7 +80,7 @@ static int choose_cgroup(struct oci_container *c, box_error **err)
 
     if (c->oci->flags & BOX_OCI_SYSTEMD_CGROUP)
         return 0; /* oci_systemd_make() notes what it does */
-    if (!path && geteuid() != 0)
+    if (!path && !oci_privileged())
         return 0;
     c->cgroup_location = path ? box_strf("%s%s", path[0] == '/' ? "" : "/", path) : box_strf("/box-oci/%s", c->id);
     if (!c->cgroup_location)
@@ -115,7 +115,7 @@ static box_cgroup *find_cgroup(const char *where, const box_limits *limits, unsi
 static int make_cgroup(struct oci_container *c, box_error **err)
 {
     const box_spec *spec = c->spec;
-    bool root = geteuid() == 0;
+    bool root = oci_privileged();
     unsigned needed = spec->limits ? box_limits_controllers(spec->limits) & ~(unsigned)(BOX_CONTROLLER_DEVICES | BOX_CONTROLLER_UNIFIED) : 0;
     _cleanup_(box_error) box_error *own = NULL;
     _free_ char *where = box_take(c->cgroup_location);
@@ -177,6 +177,7 @@ static int start_held(struct oci_container *c, const box_stdio *io, const box_oc
     plan_options.hold = true;
     plan_options.no_waiter = true; /* an engine's shim waits for the process that the pid file names */
     plan_options.cgroup = true;
+    plan_options.cgroup_everywhere = true;
     plan_options.no_pivot = options->no_pivot;
     plan_options.no_program = strcmp(c->spec->process.args[0], OCI_NO_PROGRAM) == 0;
     r = box_plan_new_with(c->spec, &plan_options, &plan, err);

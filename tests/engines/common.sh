@@ -43,7 +43,13 @@ engine_bind() { mount --bind "$1" "$2" || skip_all "no namespaces of its own her
 engine_configure() {
     engine_group=libbox-engine-$$
     mkdir -p "$BOX_TMP/home" "$BOX_TMP/tmp" "$BOX_TMP/net"
-    engine_backend=netavark
+    engine_backend=netavark engine_driver=vfs
+    mkdir "$BOX_TMP/net/u" "$BOX_TMP/net/w" "$BOX_TMP/net/m"
+    if mount -t overlay -o "lowerdir=$BOX_TMP/home,upperdir=$BOX_TMP/net/u,workdir=$BOX_TMP/net/w" overlay "$BOX_TMP/net/m" 2>/dev/null; then
+        umount "$BOX_TMP/net/m"
+        engine_driver=overlay
+    fi
+    rm -rf "$BOX_TMP"/net/[uwm]
     command -v netavark >/dev/null || [ -x /usr/lib/podman/netavark ] || engine_backend=cni
     cat >"$BOX_TMP/containers.conf" <<CONF
 [engine]
@@ -64,7 +70,7 @@ network_config_dir = "$BOX_TMP/net"
 CONF
     cat >"$BOX_TMP/storage.conf" <<CONF
 [storage]
-driver = "vfs"
+driver = "$engine_driver"
 graphroot = "$BOX_TMP/root"
 runroot = "$BOX_TMP/run"
 CONF
