@@ -23,9 +23,9 @@ packages() { # GROUP required|optional
     apt-get:build:optional) echo libisal-dev ;;
     apt-get:test:required) echo g++ libcriterion-dev binutils busybox-static ;;
     apt-get:test:optional) echo uidmap skopeo umoci clang libclang-rt-dev erofs-utils libcurl4 docker-registry apache2-utils podman buildah netavark runc \
-        openssl python3 debootstrap ;;
+        openssl python3 debootstrap libsystemd0 ;;
     apt-get:vm:required) echo qemu-system-x86 e2fsprogs busybox-static ;;
-    apt-get:vm:optional) echo uidmap ;;
+    apt-get:vm:optional) echo uidmap debootstrap ;;
     apt-get:quickstart:required) echo debootstrap ;;
 
     dnf:build:required) echo gcc glibc-devel meson ninja-build pkgconf-pkg-config libmount-devel libseccomp-devel \

@@ -9,7 +9,7 @@ set -u
 src=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd) || exit 2
 build=$src/build
 only='' match='' keep='' verbose='' install=1
-all_parts='unit headers package integration threaded hostile engines asan tsan fuzz vm-root vm-user'
+all_parts='unit headers package integration threaded hostile engines asan tsan fuzz vm-root vm-user vm-systemd'
 
 usage() {
     sed -n '2,/^set -u/{/^#/s/^# \{0,1\}//p;}' "$0"
@@ -36,7 +36,7 @@ for part in $(echo "${only:-$all_parts}" | tr ',' ' '); do
     case " $all_parts " in
     *" $part "*) parts="$parts $part" ;;
     *) [ "$part" = vm ] || { echo "run.sh: no part \"$part\"; there are: $all_parts" >&2; exit 2; }
-       parts="$parts vm-root vm-user" ;;
+       parts="$parts vm-root vm-user vm-systemd" ;;
     esac
 done
 
@@ -166,6 +166,14 @@ part_fuzz() {
 
 part_vm_root() { [ ! -x "$src/tests/vm/run" ] || { build_main && "$src/tests/vm/run" --build "$build" --as root --match "$match"; }; }
 part_vm_user() { [ ! -x "$src/tests/vm/run" ] || { build_main && "$src/tests/vm/run" --build "$build" --as user --match "$match"; }; }
+
+part_vm_systemd() {
+    [ -x "$src/tests/vm/run-systemd" ] || return 0
+    build_main || return 1
+    for hierarchy in unified hybrid; do
+        "$src/tests/vm/run-systemd" --build "$build" --hierarchy $hierarchy --match "$match" || return 1
+    done
+}
 
 # ---- the account --------------------------------------------------------------------------------------------------
 

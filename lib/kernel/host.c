@@ -85,6 +85,7 @@ static const struct {
     {"library.zlib", "libraries", "zlib, for gzip"},
     {"library.isal", "libraries", "ISA-L, for fast gzip"},
     {"library.zstd", "libraries", "libzstd, for zstd layers"},
+    {"library.systemd", "libraries", "libsystemd, for cgroups by way of systemd"},
     {"library.curl", "libraries", "libcurl, for registries"},
 };
 
