@@ -79,7 +79,7 @@ static bool is_slice_name(const char *name)
 
 static int set_place(struct box_systemd_unit *u, const char *place, box_error **err)
 {
-    char *const *fields = box_strv_split(place, ':');
+    _strv_ char **fields = box_strv_split(place, ':');
     int r = 0;
 
     if (!fields)
@@ -97,23 +97,21 @@ static int set_place(struct box_systemd_unit *u, const char *place, box_error **
         else if (!is_slice_name(u->slice))
             r = fail_place(place, "the first field is no name of a slice", err);
     }
-    box_strv_free((char **)fields);
     return r;
 }
 
 box_systemd_unit *box_systemd_unit_new(const char *place, const char *id, unsigned flags, box_error **err)
 {
-    struct box_systemd_unit *u = calloc(1, sizeof(*u));
+    bool valid = (place || id) && !(flags & ~(unsigned)BOX_SYSTEMD_USER);
+    struct box_systemd_unit *u = valid ? calloc(1, sizeof(*u)) : NULL;
     int r = 0;
 
-    if (!u || (!place && !id) || flags & ~(unsigned)BOX_SYSTEMD_USER) {
-        free(u);
-        if (u)
-            box_fail(err, BOX_EINVAL, "box_systemd_unit_new: a place or an id is needed, and no unknown flags");
-        else
-            box_fail_nomem(err);
+    if (!valid)
+        box_fail(err, BOX_EINVAL, "box_systemd_unit_new: a place or an id is needed, and no unknown flags");
+    else if (!u)
+        box_fail_nomem(err);
+    if (!u)
         return NULL;
-    }
     u->stand_in = BOX_VCHILD_INIT;
     u->user = flags & BOX_SYSTEMD_USER;
     _free_ char *own = place ? NULL : box_strf(":box:%s", id);

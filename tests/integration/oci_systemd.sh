@@ -167,6 +167,13 @@ not_ok "a value that is malformed" o create -b "$bundle" bad
 like "is told" "$ERR" 'org.systemd.property.CollectMode'
 ok "and nothing is left" nothing_left box-bad.scope
 
+config 'process.args=["/no/such/program"]'
+not_ok "a program that is not there" o create -b "$bundle" bad
+ok "ends the unit too" nothing_left box-bad.scope
+config 'linux.resources={"cpu": {"realtimeRuntime": 950000, "realtimePeriod": 1000000}}'
+not_ok "a limit that the kernel has not" o create -b "$bundle" bad
+ok "ends it as well" nothing_left box-bad.scope
+
 # ---- run
 config 'process.args=["sh", "-c", "exit 3"]'
 status_is "run ends as its program did" 3 o run -b "$bundle" r
@@ -178,7 +185,7 @@ o run -d -b "$bundle" s1
 ok "systemctl stop" systemctl stop box-s1.scope
 is "ends the container" "$(member s1 status)" stopped
 ok "whose delete finds no unit" o delete s1
-many=$(for i in 1 2 3 4 5 6; do (o run -d -b "$bundle" "m$i" || echo bad) & done; wait)
+many=$(for i in 1 2 3 4 5 6; do (o run -d -b "$bundle" "m$i" >"$BOX_TMP/m$i.out" 2>&1 || cat "$BOX_TMP/m$i.out") & done; wait)
 is "six at once" "$many" ""
 is "all are there" "$(systemctl list-units --plain --no-legend 'box-m?.scope' | wc -l)" 6
 for i in 1 2 3 4 5 6; do o delete -f "m$i" & done
@@ -231,6 +238,17 @@ else
     is "leaves nothing" "$(ls -d $own 2>/dev/null; u list -q)" ""
     not_ok "without a bus" as_user env -u XDG_RUNTIME_DIR "$oci" --root "$BOX_TMP/user/state" --systemd-cgroup create -b "$BOX_TMP/user/bundle" u2
     like "is told how to have one" "$ERR" "no bus of the user's.*DBUS_SESSION_BUS_ADDRESS"
+fi
+
+# ---- a machine without a bus, but with systemd's own socket
+if [ -n "${BOX_VM:-}" ]; then
+    bundle=$BOX_TMP/second && mkdir -p "$bundle" && fixture_rootfs "$bundle/rootfs"
+    config 'process.args=["sh", "-c", "exit 5"]' 'linux.resources={"pids": {"limit": 9}}'
+    systemctl stop dbus.socket dbus.service 2>/dev/null
+    status_is "without a bus" 5 o run -b "$bundle" nobus
+    ok "leaves nothing" nothing_left box-nobus.scope
+else
+    skip "without a bus" "only in the guest, whose bus can be stopped"
 fi
 
 done_testing
