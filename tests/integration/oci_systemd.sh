@@ -206,7 +206,7 @@ wait $maker 2>/dev/null
 ok "delete after a kill" o delete -f k
 ok "leaves no unit" nothing_left box-k.scope
 config
-for delay in 0.01 0.03 0.05 0.08 0.12 0.16 0.2 0.25 0.3 0.4; do
+for delay in 0.02 0.06 0.1 0.15 0.2 0.3; do
     timeout -s KILL $delay "$oci" --root "$root" --systemd-cgroup create -b "$bundle" k >/dev/null 2>&1
     o delete -f k 2>"$BOX_TMP/err" || diag "delete after $delay: $(cat "$BOX_TMP/err")"
 done
