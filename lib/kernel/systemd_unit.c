@@ -274,7 +274,7 @@ static int open_cgroup(struct box_systemd_unit *u, struct systemd_bus *b, const 
     if (path[0] != '/' || !path[1])
         return box_fail_with(err, &(struct box_fail_info){.code = BOX_ESYSTEM, .call = "ControlGroup", .subject = u->name},
                              "systemd has made no cgroup for the unit");
-    *cgroup = box_cgroup_create(host, path, BOX_CONTROLLERS_DEFAULT | BOX_CONTROLLER_SYSTEMD, first, BOX_CGROUP_ADOPT, &own);
+    *cgroup = box_cgroup_create(host, path, 0, first, BOX_CGROUP_ADOPT | BOX_CGROUP_EVERY_HIERARCHY, &own);
     if (*cgroup)
         return 0;
     r = box_error_code(own);
