@@ -23,7 +23,7 @@ packages() { # GROUP required|optional
     apt-get:build:optional) echo libisal-dev ;;
     apt-get:test:required) echo g++ libcriterion-dev binutils busybox-static ;;
     apt-get:test:optional) echo uidmap skopeo umoci clang libclang-rt-dev erofs-utils libcurl4 docker-registry apache2-utils podman buildah netavark runc \
-        openssl python3 debootstrap libsystemd0 ;;
+        docker.io containerd iptables iproute2 openssl python3 debootstrap libsystemd0 ;;
     apt-get:vm:required) echo qemu-system-x86 e2fsprogs busybox-static ;;
     apt-get:vm:optional) echo uidmap debootstrap ;;
     apt-get:quickstart:required) echo debootstrap ;;

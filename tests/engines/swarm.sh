@@ -24,7 +24,7 @@ create() { # NAME OPTION...
 waits='trap "exit 0" TERM; trap "exit 9" USR2; echo "log of $(cat /version 2>/dev/null || echo 1)"; while :; do sleep 0.1; done'
 
 # ---- replicas on the network of the host, and on none
-ok "a service" create web --replicas 3 --network host --update-delay 0s --update-monitor 1s --restart-delay 0s \
+ok "a service" create web --replicas 3 --network host --update-delay 0s --update-monitor 1s --rollback-monitor 1s --restart-delay 0s \
     --limit-memory 32M --limit-cpu 0.5 --env WORD=here --mount type=tmpfs,dst=/t --user app bb:1 sh -c "$waits"
 ok "its replicas run" eventually 30 running 3 web
 is "are counted" "$(d service ls --format '{{.Name}} {{.Replicas}}')" "web 3/3"
