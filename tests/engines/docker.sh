@@ -54,11 +54,11 @@ ok "exec detached" d exec -d web sh -c 'echo done >/detached'
 ok "runs" eventually 10 docker exec web test -e /detached
 full=$(sed -n 's/^CapEff:.//p' /proc/self/status)
 whole=$(printf %016x $(((2 << $(cat /proc/sys/kernel/cap_last_cap)) - 1)))
-# Privileges are all that the kernel knows, and nobody can give what the machine withholds.
+# Privileges are all that the kernel knows. What the machine withholds box-oci leaves out; runc fails.
 privileged() { # TEXT COMMAND...
-    if [ "$full" = "$whole" ]; then ok "$@"; else skip "$1" "this machine withholds a capability; runc fails too"; fi
+    if [ "$full" = "$whole" ] || [ -z "${ENGINE_RUNTIME:-}" ]; then ok "$@"; else skip "$1" "this machine withholds a capability"; fi
 }
-has_all() { [ "$("$@" sed -n 's/^CapEff:.//p' /proc/self/status)" = "$whole" ]; }
+has_all() { [ "$("$@" sed -n 's/^CapEff:.//p' /proc/self/status)" = "$full" ]; }
 is "exec is confined as the container is" "$(d exec web sed -n 's/^CapEff:.//p' /proc/self/status)" 00000000a80425fb
 privileged "exec with privileges" has_all d exec --privileged web
 # This release gives 126 for both.
