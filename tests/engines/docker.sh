@@ -58,7 +58,9 @@ whole=$(printf %016x $(((2 << $(cat /proc/sys/kernel/cap_last_cap)) - 1)))
 privileged() { # TEXT COMMAND...
     if [ "$full" = "$whole" ] || [ -z "${ENGINE_RUNTIME:-}" ]; then ok "$@"; else skip "$1" "this machine withholds a capability"; fi
 }
-has_all() { [ "$("$@" sed -n 's/^CapEff:.//p' /proc/self/status)" = "$full" ]; }
+# Docker 20.10 knows none after CAP_AUDIT_READ.
+known=$(printf %016x $((0x$full & 0x3fffffffff)))
+has_all() { case $("$@" sed -n 's/^CapEff:.//p' /proc/self/status) in "$full" | "$known") ;; *) false ;; esac; }
 is "exec is confined as the container is" "$(d exec web sed -n 's/^CapEff:.//p' /proc/self/status)" 00000000a80425fb
 privileged "exec with privileges" has_all d exec --privileged web
 # This release gives 126 for both.
