@@ -225,7 +225,7 @@ else
     }
     in_scope() { as_user systemd-run --user --scope -q "$@"; }
     u() { in_scope "$oci" --root "$BOX_TMP/user/state" --systemd-cgroup "$@"; }
-    as_user sh -c 'cd "$1/bundle" && rm config.json && "$2" spec --rootless' - "$BOX_TMP/user" "$oci"
+    as_user sh -c 'cd "$1/bundle" && rm -f config.json && "$2" spec --rootless' - "$BOX_TMP/user" "$oci"
     "$json" edit "$BOX_TMP/user/bundle/config.json" process.terminal=false 'process.args=["sleep", "1000"]' \
         'linux.uidMappings=[{"containerID": 0, "hostID": 1000, "size": 1}]' 'linux.gidMappings=[{"containerID": 0, "hostID": 1000, "size": 1}]' \
         'linux.resources={"memory": {"limit": 67108864}, "pids": {"limit": 20}}'
