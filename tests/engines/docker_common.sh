@@ -46,9 +46,17 @@ engine_begin() {
 
 # The cgroups that docker or containerd made, and the group itself, in every hierarchy.
 remove_cgroups() {
-    for root in /sys/fs/cgroup /sys/fs/cgroup/*; do
-        [ -d "$root$group" ] || continue
-        find "$root$group" -depth -type d -exec rmdir {} + 2>/dev/null
+    remove_tries=30 # what has been killed is in its group until it is gone
+    while [ "$remove_tries" -gt 0 ]; do
+        remove_left=''
+        for remove_dir in "/sys/fs/cgroup$group" /sys/fs/cgroup/*"$group"; do
+            [ -d "$remove_dir" ] || continue
+            find "$remove_dir" -depth -type d -exec rmdir {} \; 2>/dev/null
+            [ ! -d "$remove_dir" ] || remove_left=1
+        done
+        [ -n "$remove_left" ] || return 0
+        remove_tries=$((remove_tries - 1))
+        sleep 0.1
     done
 }
 
