@@ -1,4 +1,4 @@
-"""A registry that misbehaves on demand, for tests. Loopback only; ends when its standard input does, or after 120 s.
+"""A registry that misbehaves on demand, for tests. Loopback only; ends when its standard input does, or a minute after its test must have ended.
 
     python3 fault_registry.py PORTFILE LOGFILE [CERT KEY] <pipe
 
