@@ -156,6 +156,18 @@ kill "$beside"
 wait "$beside" 2>/dev/null
 rmdir "$below/below" "$@"
 
+# ---- as root of a user namespace, which is what an ordinary user's engine is
+mkdir "$BOX_TMP/xdg"
+if unshare -U -r true 2>/dev/null; then
+    config 'linux.namespaces=[{"type": "pid"}, {"type": "mount"}, {"type": "ipc"}, {"type": "uts"}, {"type": "network"}]' linux.resources- \
+        'process.args=["sh", "-c", "stat -c %t:%T /dev/null; ls -d /sys/fs/cgroup/*/ >/dev/null && echo cgroups"]'
+    sed -i 's/, *"gid=5"//; s/"gid=5",//' "$bundle/config.json" # not mapped
+    is "root of a user namespace" "$(XDG_RUNTIME_DIR=$BOX_TMP/xdg unshare -U -r "$oci" run -b "$bundle" u1 | tr '\n' ' ')" "1:3 cgroups "
+    ok "has its containers where the user's are" test -d "$BOX_TMP/xdg/box-oci"
+else
+    skip "root of a user namespace" "unshare makes none here"
+fi
+
 # ---- hooks
 hook() { echo "[{\"path\": \"/bin/sh\", \"args\": [\"sh\", \"-c\", \"cat >>$BOX_TMP/hooks; echo ' $1' >>$BOX_TMP/hooks\"]}]"; }
 config 'process.args=["true"]' "hooks.prestart=$(hook prestart)" "hooks.createRuntime=$(hook createRuntime)" \
