@@ -234,6 +234,7 @@ not_ok "an unknown flag" o create --colour red bad
 if [ -d /run/systemd/system ]; then
     skip "systemd where there is none" "it is here: oci_systemd.sh"
 else
+    config
     not_ok "systemd where there is none" "$oci" --root "$root" --systemd-cgroup create -b "$bundle" bad
     like "is refused with a remedy" "$ERR" 'use the cgroupfs manager'
 fi
