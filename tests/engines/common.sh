@@ -124,5 +124,6 @@ engine_end() {
     ok "everything can be removed" p pod rm -af -t 0 && ok "and containers" p rm -af -t 0
     is "no container is left to the runtime" "$(ls /run/box-oci 2>/dev/null)" ""
     is "nor a cgroup" "$(engine_groups)" ""
-    is "nor a mount" "$(awk -v dir="$BOX_TMP/" 'index($5, dir) == 1 { print $5 }' /proc/self/mountinfo)" ""
+    # (The directory of overlays Podman mounts onto itself.)
+    is "nor a mount" "$(awk -v dir="$BOX_TMP/" 'index($5, dir) == 1 && $5 != dir "root/overlay" { print $5 }' /proc/self/mountinfo)" ""
 }
