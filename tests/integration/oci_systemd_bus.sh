@@ -59,13 +59,14 @@ systemd "libbox container x"
 config 'linux.cgroupsPath="machine.slice:box:x"' 'process.args=["/no/such"]'
 not_ok "a create that fails" o create -b "$bundle" x
 is "leaves no cgroup" "$(in_group)" ""
-config 'linux.cgroupsPath="machine.slice:box:x"' 'hooks={"createRuntime": [{"path": "/bin/sh", "args": ["sh", "-c", "echo >'"$BOX_TMP/in-hook"'; sleep 30"]}]}'
+config 'linux.cgroupsPath="machine.slice:box:x"' 'hooks={"createRuntime": [{"path": "/bin/sh", "args": ["sh", "-c", "echo $$ >'"$BOX_TMP/in-hook"'; exec sleep 30"]}]}'
 # By its own name: what is killed is not to be a shell around it.
 DBUS_SYSTEM_BUS_ADDRESS=$address "$oci" --root "$root" --systemd-cgroup create -b "$bundle" x 9>&- &
 maker=$!
-for _ in $(seq 100); do [ -e "$BOX_TMP/in-hook" ] && break; sleep 0.1; done
+for _ in $(seq 100); do [ -s "$BOX_TMP/in-hook" ] && break; sleep 0.1; done
 kill -KILL $maker
 wait $maker 2>/dev/null
+kill "$(cat "$BOX_TMP/in-hook")" # the hook is nobody's now
 ok "delete after a create that was killed" o delete -f x
 is "leaves no cgroup either" "$(in_group)" ""
 said
