@@ -212,10 +212,11 @@ static bool branch_add(struct spread *s, struct branch *above, int dirfd, const 
         b->pending = 1;
         memcpy(b->name, name, strlen(name) + 1);
     }
+    bool added = b && b->fd >= 0;
     pthread_mutex_lock(&s->mutex);
-    if (!b || b->fd < 0) {
+    if (!added) {
         s->open -= room;
-    } else {
+    } else { /* another thread may have it, and be done with it, as soon as the lock is let go */
         if (above)
             above->pending++;
         b->next = s->waiting;
@@ -223,10 +224,9 @@ static bool branch_add(struct spread *s, struct branch *above, int dirfd, const 
     }
     pthread_cond_signal(&s->changed);
     pthread_mutex_unlock(&s->mutex);
-    if (b && b->fd >= 0)
-        return true;
-    free(b);
-    return false;
+    if (!added)
+        free(b);
+    return added;
 }
 
 static void branch_done(struct spread *s, struct branch *b)

@@ -133,6 +133,7 @@ out:
     box_process_free(keeper);
     if (options.cgroup && box_cgroup_destroy(options.cgroup, 5000, &err) < 0)
         must(-1, err, "remove the cgroup");
+    box_cgroup_free(options.cgroup);
     box_cgroup_host_free(host);
     box_plan_free(plan);
     box_stdio_free(io);
