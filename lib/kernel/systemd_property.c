@@ -277,8 +277,8 @@ static int read_element(struct text *t, struct systemd_property *p)
 {
     bool tuple = take(t, '(');
 
-    /* Its second field's type is known from the first tuple on, or from @TYPE. */
-    if (p->n && tuple != (p->fields[1] != '\0'))
+    /* The types are known from the first element on, or from @TYPE. */
+    if (p->fields[0] && tuple != (p->fields[1] != '\0'))
         return malformed(t, "of several types");
     int r = read_basic(t, p, &p->fields[0]);
     if (r < 0 || !tuple)

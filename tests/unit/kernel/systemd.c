@@ -115,7 +115,7 @@ Test(systemd, malformed_text_is_refused_and_replaces_nothing)
 {
     static const char *const bad[] = {"", "tru", "yes", "5x", "5.5", "--5", "uint32 4294967296", "2147483648", "-2147483649",
                                       "byte 256", "byte -1", "uint64 18446744073709551616", "'a", "'a'b", "[1", "[1,", "[1 2]",
-                                      "[]", "[1,'a']", "@as [1]", "@as 'a'", "@s ['a']", "@a{sv} []", "@v <1>", "('a', 'b')",
+                                      "[]", "[1,'a']", "@as [1]", "@a(qt) [ 55]", "@as [('a', 'b')]", "@as 'a'", "@s ['a']", "@a{sv} []", "@v <1>", "('a', 'b')",
                                       "[('a')]", "[('a','b','c')]", "[('a','b'),'c']", "[('a','b'),('c',1)]", "uint32 'a'",
                                       "string 5", "@", "@a", "@a(", "[uint32 1, uint64 2]", "\\", "[,]", "5 6"};
     _systemd_properties_ struct systemd_properties p = {NULL};
