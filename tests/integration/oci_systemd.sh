@@ -195,14 +195,15 @@ wait
 is "and then none" "$(systemctl list-units --all --plain --no-legend 'box-m?.scope'; o list -q; find /sys/fs/cgroup -name 'box-m?.scope')" ""
 
 # ---- a create that is killed
-config 'hooks={"createRuntime": [{"path": "/bin/sh", "args": ["sh", "-c", "echo >'"$BOX_TMP/in-hook"'; sleep 30"]}]}'
+config 'hooks={"createRuntime": [{"path": "/bin/sh", "args": ["sh", "-c", "echo $$ >'"$BOX_TMP/in-hook"'; exec sleep 30"]}]}'
 # By its own name: what is killed is not to be a shell around it.
 "$oci" --root "$root" --systemd-cgroup create -b "$bundle" k &
 maker=$!
-for _ in $(seq 100); do [ -e "$BOX_TMP/in-hook" ] && break; sleep 0.1; done
+for _ in $(seq 100); do [ -s "$BOX_TMP/in-hook" ] && break; sleep 0.1; done
 is "while a hook runs the scope is active" "$(show box-k.scope ActiveState)" active
 kill -KILL $maker
 wait $maker 2>/dev/null
+kill "$(cat "$BOX_TMP/in-hook")" # the hook is nobody's now
 ok "delete after a kill" o delete -f k
 ok "leaves no unit" nothing_left box-k.scope
 config
