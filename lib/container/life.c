@@ -238,6 +238,13 @@ static void leave_to_host(box_container *c)
         box_deadline_sleep(deadline, 2 * BOX_MS);
 }
 
+/* What was opened of an earlier run's cgroup is of no use for a later one's, which has the same path. */
+static void close_cgroup(box_container *c)
+{
+    box_cgroup_free(c->cgroup);
+    c->cgroup = NULL;
+}
+
 /* Somebody else was faster. What this program saw of its own process is known all the same. */
 static int finished_by_other(box_container *c)
 {
@@ -247,6 +254,7 @@ static int finished_by_other(box_container *c)
         close(c->host_lock);
     c->host_lock = -1;
     container_clear_run(&c->run);
+    close_cgroup(c);
     return 0;
 }
 
@@ -270,6 +278,8 @@ int container_finish(box_container *c, box_error **err)
         return finished_by_other(c);
     if (!c->process && container_alive(c))
         return 0;
+    if (!c->process)
+        close_cgroup(c);
     c->last_started = c->run.started;
     learn_ending(c);
     if (c->run.deadline && c->ending.kind == BOX_ENDING_SIGNAL && c->ending.signal == SIGKILL) {

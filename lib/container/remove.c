@@ -18,6 +18,7 @@
 #include "base/strings.h"
 
 #define ORPHAN_WAIT_MS 2000
+#define START_AGAIN_MOST 20
 #define TEMPORARY_AGE  60 /* seconds after which a temporary file of the run directory is nobody's */
 
 static int containers_of(const box_container *c, box_error **err)
@@ -58,11 +59,11 @@ int container_remove_files(box_container *c, box_error **err)
     return box_remove_tree(all, gone, err);
 }
 
-int box_container_remove(box_container *c, unsigned flags, box_error **err)
+/* 1: it is not running, and the lock is held; 0: its end has removed it. */
+static int end_and_lock(box_container *c, unsigned flags, int *lock, box_error **err)
 {
-    if (!c)
-        return box_fail(err, BOX_EINVAL, "box_container_remove: the container must not be NULL");
     int r = box_container_refresh(c, err);
+
     if (r < 0)
         return r;
     if (c->run.present && !(flags & BOX_CONTAINER_FORCE))
@@ -74,8 +75,27 @@ int box_container_remove(box_container *c, unsigned flags, box_error **err)
         return r;
     if (removed_at_end || faccessat(c->dir, "meta.json", F_OK, 0) < 0) /* its end removed it */
         return 0;
-    _close_ int lock = container_lock(c, err);
-    return lock < 0 ? lock : container_remove_files(c, err);
+    *lock = container_lock(c, err);
+    return *lock < 0 ? *lock : 1;
+}
+
+int box_container_remove(box_container *c, unsigned flags, box_error **err)
+{
+    if (!c)
+        return box_fail(err, BOX_EINVAL, "box_container_remove: the container must not be NULL");
+    for (unsigned i = 0; i < START_AGAIN_MOST; i++) {
+        _close_ int lock = -1;
+        int r = end_and_lock(c, flags, &lock, err);
+        if (r <= 0)
+            return r;
+        /* Another program may have started it between the look and the lock: without its files nobody would know of it. */
+        if ((r = container_load_run(c, err)) < 0)
+            return r;
+        if (!c->run.present)
+            return container_remove_files(c, err);
+    }
+    return box_fail_with(err, &(struct box_fail_info){.code = BOX_EBUSY, .subject = c->name},
+                         "container %s is started again and again while it is to be removed", c->name);
 }
 
 /* ---- sweeping ------------------------------------------------------------------------------------------------------ */

@@ -179,6 +179,17 @@ static int launch(box_container *c, const box_spec *spec, const box_stdio *io, b
     return 0;
 }
 
+/* A removal renames the directory before it removes a first file, the lock among them: a lock that was made anew in a
+ * directory that is on its way out is worth nothing. */
+static bool is_in_place(const box_container *c)
+{
+    _free_ char *path = box_strf("%s/containers/%s", c->root, c->id);
+    struct stat here, there;
+
+    return path && lstat(path, &there) == 0 && fstat(c->dir, &here) == 0 && here.st_dev == there.st_dev &&
+           here.st_ino == there.st_ino;
+}
+
 /* The spec as it is, with the terminal that the streams ask for. */
 static int start(box_container *c, const box_stdio *io, bool detached, box_error **err)
 {
@@ -190,7 +201,7 @@ static int start(box_container *c, const box_stdio *io, bool detached, box_error
     _close_ int lock = container_lock(c, err);
     if (lock < 0)
         return lock;
-    if (c->removing)
+    if (c->removing || !is_in_place(c))
         return box_fail(err, BOX_ESTATE, "container %s is being removed", c->name);
     if ((r = container_load_run(c, err)) < 0)
         return r;
