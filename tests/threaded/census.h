@@ -240,7 +240,9 @@ __attribute__((unused)) static int small_spec(const struct scene *scene, const c
     if (r >= 0)
         r = box_spec_add_tmpfs(spec, "/dev", 65536, 0755, "nosuid", err);
     if (r >= 0 && name) {
-        snprintf(cgroup, sizeof(cgroup), "%s/%s", scene->cgroup, name);
+        /* Each has one of its own, also when a container of this name was there before. */
+        static unsigned made;
+        snprintf(cgroup, sizeof(cgroup), "%s/%s.%d.%u", scene->cgroup, name, (int)getpid(), __atomic_add_fetch(&made, 1, __ATOMIC_RELAXED));
         r = box_spec_set_cgroup(spec, cgroup, err);
     }
     if (r < 0) {
