@@ -276,6 +276,13 @@ int container_finish(box_container *c, box_error **err)
         return r;
     if (!c->run.present)
         return finished_by_other(c);
+    if (c->process && c->run.pid && c->run.pid != box_process_pid(c->process)) {
+        /* Somebody was faster, and somebody has started it again: that run is not ours to end. */
+        finished_by_other(c);
+        box_cleanup_close(&c->pidfd);
+        if ((r = container_load_run(c, err)) < 0 || !c->run.present || container_alive(c))
+            return r;
+    }
     if (!c->process && container_alive(c))
         return 0;
     if (!c->process)

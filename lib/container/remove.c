@@ -18,7 +18,7 @@
 #include "base/strings.h"
 
 #define ORPHAN_WAIT_MS 2000
-#define START_AGAIN_MOST 20
+#define START_AGAIN_MOST 100
 #define TEMPORARY_AGE  60 /* seconds after which a temporary file of the run directory is nobody's */
 
 static int containers_of(const box_container *c, box_error **err)
@@ -93,6 +93,8 @@ int box_container_remove(box_container *c, unsigned flags, box_error **err)
             return r;
         if (!c->run.present)
             return container_remove_files(c, err);
+        box_cleanup_close(&lock);
+        box_deadline_sleep(box_deadline_in_ms(1000), 10 * BOX_MS);
     }
     return box_fail_with(err, &(struct box_fail_info){.code = BOX_EBUSY, .subject = c->name},
                          "container %s is started again and again while it is to be removed", c->name);
