@@ -183,10 +183,10 @@ static int launch(box_container *c, const box_spec *spec, const box_stdio *io, b
  * directory that is on its way out is worth nothing. */
 static bool is_in_place(const box_container *c)
 {
-    _free_ char *path = box_strf("%s/containers/%s", c->root, c->id);
+    char path[4096];
     struct stat here, there;
 
-    return path && lstat(path, &there) == 0 && fstat(c->dir, &here) == 0 && here.st_dev == there.st_dev &&
+    return (size_t)snprintf(path, sizeof(path), "%s/containers/%s", c->root, c->id) < sizeof(path) && lstat(path, &there) == 0 && fstat(c->dir, &here) == 0 && here.st_dev == there.st_dev &&
            here.st_ino == there.st_ino;
 }
 
