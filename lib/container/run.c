@@ -186,8 +186,10 @@ static bool is_in_place(const box_container *c)
     char path[4096];
     struct stat here, there;
 
-    return (size_t)snprintf(path, sizeof(path), "%s/containers/%s", c->root, c->id) < sizeof(path) && lstat(path, &there) == 0 && fstat(c->dir, &here) == 0 && here.st_dev == there.st_dev &&
-           here.st_ino == there.st_ino;
+    /* Without an allocation: want of memory must not be told as a removal. */
+    if ((size_t)snprintf(path, sizeof(path), "%s/containers/%s", c->root, c->id) >= sizeof(path))
+        return false;
+    return lstat(path, &there) == 0 && fstat(c->dir, &here) == 0 && here.st_dev == there.st_dev && here.st_ino == there.st_ino;
 }
 
 /* The spec as it is, with the terminal that the streams ask for. */
