@@ -157,6 +157,10 @@ int box_store_read_record(struct box_store_work *work, const char *from, struct 
  * synced. The layer's lock must be held, and the layer not be there. */
 int box_store_publish_layer(struct box_store_work *work, const char *from, const char *name,
                             const struct box_layer_record *record, box_error **err);
+/* Whether a layer is marked as synced; and marks it, which is synced itself. ino: only the directory of this number, and
+ * nothing when there is another one or none by now; 0: whichever has the name. */
+bool box_store_layer_is_marked(const box_store *store, const char *name);
+int box_store_mark_layer(const box_store *store, const char *name, ino_t ino, box_error **err);
 /* Syncs the file system, then marks these layers as synced. */
 int box_store_make_durable(const box_store *store, char (*names)[BOX_LAYER_NAME], size_t n, box_error **err);
 /* The same for layers and for kept blobs (box_store_keep_blob()), which get their lasting names; a blob that

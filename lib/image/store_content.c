@@ -328,10 +328,21 @@ int box_store_publish_layer(struct box_store_work *work, const char *from, const
     return store->boot[0] ? 0 : box_dir_sync(store->layersfd, err);
 }
 
-static int mark_durable(const box_store *store, const char *name, box_error **err)
+bool box_store_layer_is_marked(const box_store *store, const char *name)
 {
-    _close_ int dirfd = openat(store->layersfd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    char path[BOX_LAYER_NAME + sizeof("/" DURABLE)];
 
+    snprintf(path, sizeof(path), "%.*s/" DURABLE, BOX_LAYER_NAME - 1, name);
+    return faccessat(store->layersfd, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+int box_store_mark_layer(const box_store *store, const char *name, ino_t ino, box_error **err)
+{
+    _close_ int dirfd = openat(store->layersfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    struct stat st;
+
+    if (ino && (dirfd < 0 || fstat(dirfd, &st) < 0 || st.st_ino != ino))
+        return 0;
     if (dirfd < 0)
         return box_fail_sys(err, "open", name, "a layer of the store has vanished");
     _close_ int fd = openat(dirfd, DURABLE, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
@@ -342,12 +353,9 @@ static int mark_durable(const box_store *store, const char *name, box_error **er
 
 static bool all_durable(const box_store *store, char (*names)[BOX_LAYER_NAME], size_t n)
 {
-    for (size_t i = 0; i < n; i++) {
-        char path[BOX_LAYER_NAME + sizeof("/" DURABLE)];
-        snprintf(path, sizeof(path), "%s/" DURABLE, names[i]);
-        if (faccessat(store->layersfd, path, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
+    for (size_t i = 0; i < n; i++)
+        if (!box_store_layer_is_marked(store, names[i]))
             return false;
-    }
     return true;
 }
 
@@ -356,7 +364,7 @@ static int mark_layers(const box_store *store, char (*names)[BOX_LAYER_NAME], si
     int r = 0;
 
     for (size_t i = 0; r == 0 && i < n; i++)
-        r = mark_durable(store, names[i], err);
+        r = box_store_mark_layer(store, names[i], 0, err);
     return r;
 }
 

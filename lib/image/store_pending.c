@@ -13,20 +13,10 @@
 #include "base/array.h"
 #include "base/strings.h"
 
-#define DURABLE "durable"
-
 void box_pending_layers_clear(struct box_pending_layers *layers)
 {
     free(layers->items);
     *layers = (struct box_pending_layers){0};
-}
-
-static bool is_marked(const box_store *store, const char *name)
-{
-    char path[BOX_LAYER_NAME + sizeof("/" DURABLE)];
-
-    snprintf(path, sizeof(path), "%.*s/" DURABLE, BOX_LAYER_NAME - 1, name);
-    return faccessat(store->layersfd, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
 int box_store_pending_layers(const box_store *store, struct box_pending_layers *layers, box_error **err)
@@ -37,7 +27,7 @@ int box_store_pending_layers(const box_store *store, struct box_pending_layers *
     if (!dir)
         return box_fail_sys(err, "opendir", store->root, "cannot read the store's layers");
     for (struct dirent *e = readdir(dir); e; e = readdir(dir)) {
-        if (!box_layer_name_parse(e->d_name, NULL) || is_marked(store, e->d_name) ||
+        if (!box_layer_name_parse(e->d_name, NULL) || box_store_layer_is_marked(store, e->d_name) ||
             box_store_look_at_layer(store, e->d_name, NULL, NULL) != 1 ||
             fstatat(store->layersfd, e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
             continue;
@@ -50,25 +40,12 @@ int box_store_pending_layers(const box_store *store, struct box_pending_layers *
     return 0;
 }
 
-static int mark(const box_store *store, const struct box_pending_layer *layer, box_error **err)
-{
-    _close_ int dirfd = openat(store->layersfd, layer->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    struct stat st;
-
-    if (dirfd < 0 || fstat(dirfd, &st) < 0 || st.st_ino != layer->ino)
-        return 0;
-    _close_ int fd = openat(dirfd, DURABLE, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-    if (fd < 0 || fsync(dirfd) < 0)
-        return box_fail_sys(err, fd < 0 ? "open" : "fsync", layer->name, "cannot mark a layer as synced");
-    return 0;
-}
-
 int box_store_mark_pending(const box_store *store, const struct box_pending_layers *layers, box_error **err)
 {
     int r = 0;
 
     for (size_t i = 0; r == 0 && i < layers->n; i++)
-        r = mark(store, &layers->items[i], err);
+        r = box_store_mark_layer(store, layers->items[i].name, layers->items[i].ino, err);
     return r;
 }
 
